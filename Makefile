@@ -1,0 +1,58 @@
+# The targets of every day. `make demo` and `make test` need python3 (3.11 or newer) and nothing else.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+COMPILE := CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
+	--no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
+
+# Workers for the tests: one a core.
+WORKERS ?= auto
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench sabotage requirements upgrade clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z.]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV) ## real PostgreSQL and Kafka, some hundred commands, balances that sum to zero
+	@$(BIN)/defter demo
+
+test: $(VENV) ## every test; with CI=true a skip is a failure
+	@$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup
+
+lint: $(VENV) ## ruff (all rules), formatting, mypy --strict
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: $(VENV) ## the figures of docs/performance.md, measured here
+	@$(BIN)/defter bench
+
+sabotage: $(VENV) ## plants faults one by one; each must turn a test red
+	@$(BIN)/python -m tests.sabotage
+
+requirements: $(VENV) ## pin what requirements*.in name, keeping the pins that still do
+	@$(COMPILE) --output-file requirements.txt requirements.in
+	@$(COMPILE) --output-file requirements-dev.txt requirements-dev.in
+
+upgrade: $(VENV) ## the same, with every pin at its newest
+	@$(COMPILE) --upgrade --output-file requirements.txt requirements.in
+	@$(COMPILE) --upgrade --output-file requirements-dev.txt requirements-dev.in
+
+clean: ## delete what was built here; downloads cached for the user stay
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV): $(STAMP)
+
+# Made anew when what is pinned changes. The stamp is written last: an installation cut short is begun again.
+$(STAMP): requirements.txt requirements-dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Defter needs Python 3.11 or newer: make PYTHON=python3.12 …")'
+	@echo "installing pinned packages into $(VENV) …" >&2
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(PIP) install --require-hashes --only-binary :all: -r requirements.txt -r requirements-dev.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
