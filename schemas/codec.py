@@ -1,0 +1,137 @@
+"""Bytes to messages and back: the one door.
+
+Law: commands are read strictly, events tolerantly. The same content gives the same canonical text and so the same fingerprint, however it was written. The bytes
+of an event are made once, here, and are stored, sealed and published as they are.
+"""
+
+import json
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Any, Final, get_args
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from schemas.commands import Command, ShortTransfer, Transfer, UpdateAccount
+from schemas.events import Event
+from schemas.values import DEFAULT_LEDGER, LedgerName, Movement
+
+MOST_BYTES: Final = 64 * 1024
+"""A larger command is not looked at."""
+
+_LONGEST_DETAIL: Final = 160
+
+
+class MalformedError(ValueError):
+    """The bytes are no command. The message is short, names the path to the fault, and repeats nothing of the bytes but a field's name."""
+
+
+class _Typed(Struct):
+    type: Raw | UnsetType = UNSET
+
+
+_commands: Final[msgspec.json.Decoder[Command]] = msgspec.json.Decoder(Command)
+_shorts: Final = msgspec.json.Decoder(ShortTransfer)
+_typed: Final = msgspec.json.Decoder(_Typed)
+_events: Final[msgspec.json.Decoder[Event]] = msgspec.json.Decoder(Event)
+_canonical: Final[Callable[[Any], bytes]] = msgspec.json.Encoder(order="deterministic").encode
+
+encode_event: Final[Callable[[Event], bytes]] = msgspec.json.Encoder().encode
+"""Event to the bytes that are stored and published: compact JSON, fields in the order of `schemas.events`."""
+
+decode_event: Final[Callable[[bytes], Event]] = _events.decode
+"""Bytes to event. Unknown fields are passed over. A retired shape would be turned into its successor here."""
+
+_OPTIONAL: Final = {
+    command.__struct_config__.tag: frozenset(field.name for field in msgspec.structs.fields(command) if not field.required)
+    for command in get_args(Command)
+}
+"""By tag, the fields whose null is the same as leaving them out."""
+
+_CLEARED_BY_NULL: Final = frozenset({"floor", "book", "alias"})
+"""The fields of an update whose null means something."""
+
+
+def decode_command(value: bytes | None, key: bytes | None) -> tuple[Command, bytes]:
+    """Read a command.
+
+    Args:
+        value: the record's value, at most `MOST_BYTES`.
+        key: the record's key. It names the ledger of the short form.
+
+    Returns:
+        The command and its canonical text: the same for the same content, whatever the white space, order of fields or spelling.
+
+    Raises:
+        MalformedError: it is no command.
+    """
+    if not value:
+        raise MalformedError("empty - at `$`")
+    try:
+        try:
+            command = _commands.decode(value)
+        except msgspec.ValidationError:
+            command = _read_again(value, key)
+        canonical = _canonical(command)
+        if value.count(b'"') != canonical.count(b'"') or b"\\" in value:
+            _parse(value)
+    except (ValueError, RecursionError) as error:
+        raise MalformedError(_detail(error)) from None
+    return command, canonical
+
+
+def fingerprint(canonical: bytes) -> bytes:
+    """Return the 16 bytes that stand for all that a command says, from its canonical text."""
+    return sha256(canonical).digest()[:16]
+
+
+def id_key(ledger: str, command_id: str) -> bytes:
+    """Return the 16 bytes that stand for one command id in one ledger.
+
+    Two ids that met in one key would be taken for one id with two contents, and the second become a dead letter: never a wrong booking.
+    """
+    return sha256(f"{ledger}\n{command_id}".encode()).digest()[:16]
+
+
+def _read_again(value: bytes, key: bytes | None) -> Command:
+    """Read what is no command as it stands: the short form, or a command that says null for what it leaves out."""
+    if _typed.decode(value).type is UNSET:
+        short = _shorts.decode(value)
+        ledger = DEFAULT_LEDGER if key is None else msgspec.convert(key.decode(), LedgerName)
+        movement = Movement(short.from_id, short.to_id, short.currency, short.amount)
+        return Transfer(id=short.idempotency_key, ledger=ledger, movements=(movement,))
+    fields = _parse(value)
+    tag = fields.get("type")
+    optional = _OPTIONAL.get(tag, frozenset()) if isinstance(tag, str) else frozenset()
+    if tag == UpdateAccount.__struct_config__.tag:
+        optional -= _CLEARED_BY_NULL
+    said = {name: field for name, field in fields.items() if field is not None or name not in optional}
+    return _commands.decode(msgspec.json.encode(said))
+
+
+def _parse(value: bytes) -> dict[str, Any]:
+    """Read any JSON object, and refuse a field that is given twice. msgspec would keep the last without a word."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        fields = dict(pairs)
+        if len(fields) != len(pairs):
+            raise MalformedError("Object contains a field twice")
+        return fields
+
+    fields = json.loads(value.decode(), object_pairs_hook=once)
+    if not isinstance(fields, dict):
+        raise MalformedError("Expected `object`")
+    return fields
+
+
+def _detail(error: Exception) -> str:
+    """Say what is wrong and where, in short printable ASCII."""
+    if isinstance(error, RecursionError):
+        return "nested too deep - at `$`"
+    if isinstance(error, UnicodeError):
+        return "not UTF-8 - at `$`"
+    what, _, where = str(error).partition(" - at ")
+    what = what.partition(" '")[0] if "value '" in what else what
+    what = what.encode("ascii", "backslashreplace").decode()
+    what = "".join(character if character.isprintable() else "?" for character in what)
+    return f"{what[:_LONGEST_DETAIL]} - at {where[:_LONGEST_DETAIL] or '`$`'}"

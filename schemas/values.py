@@ -1,0 +1,133 @@
+"""The values that messages are made of: their forms and their limits.
+
+Law: what decodes is right. A pattern matches a whole value to its very end; lengths count code points; a number lies in its range. `SPEC.md` 2 is the list.
+
+Numbers that may come as strings are typed as plain `int` for the reader of this code: `Whole` numbers are made so when a message is decoded.
+"""
+
+import re
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Final
+
+from msgspec import Meta, Struct
+from msgspec.structs import force_setattr
+
+LARGEST: Final = 2**63 - 1
+SMALLEST: Final = -(2**63)
+MOST_MOVEMENTS: Final = 1000
+DEFAULT_LEDGER: Final = "main"
+DEFAULT_BOOK: Final = "default"
+
+_ACCOUNT = r"[A-Za-z0-9][A-Za-z0-9._:/+#@-]{0,127}"
+_ALIAS = r"@[a-z0-9][a-z0-9._-]{0,62}"
+_NAME = r"[a-z][a-z0-9_-]{0,62}"
+_TEXT = r"^[^\x00]*\Z"
+_VISIBLE = r"^[!-~]{1,128}\Z"
+
+LedgerName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,62}\Z", description="one self-contained set of accounts with one total order of events")]
+AccountName = Annotated[str, Meta(pattern=rf"^{_ACCOUNT}\Z", description="a place that owns postings")]
+Alias = Annotated[str, Meta(pattern=rf"^{_ALIAS}\Z", description="another name for an account")]
+Party = Annotated[str, Meta(pattern=rf"^(?:{_ACCOUNT}|{_ALIAS})\Z", description="an existing account, by its name or its alias")]
+Unit = Annotated[str, Meta(pattern=r"^[A-Z0-9]{1,16}\Z", description="what is counted; its own conservation boundary")]
+BookName = Annotated[str, Meta(pattern=rf"^{_NAME}\Z", description="a policy scope")]
+KindName = Annotated[str, Meta(pattern=rf"^{_NAME}\Z", description="a kind of transfer")]
+AccountType = Annotated[str, Meta(pattern=rf"^{_NAME}\Z", description="a type of account")]
+CommandId = Annotated[str, Meta(pattern=_VISIBLE, description="chosen by the caller, unique within its ledger; the idempotency key")]
+AdId = Annotated[str, Meta(pattern=_VISIBLE, description="an offer to exchange")]
+PostingId = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,18}\.(?:0|[1-9][0-9]{0,9})\Z", description="sequence and index of a posting")]
+Flag = Annotated[str, Meta(pattern=r"^[A-Z][A-Z0-9_]{0,31}\Z", description="marks an account for books")]
+Flags = Annotated[tuple[Flag, ...], Meta(max_length=32)]
+DisplayName = Annotated[str, Meta(min_length=1, max_length=128, pattern=_TEXT, description="text for people")]
+Metadata = Annotated[
+    dict[Annotated[str, Meta(min_length=1, max_length=64, pattern=_TEXT)], Annotated[str, Meta(max_length=1024, pattern=_TEXT)]],
+    Meta(max_length=32, description="the caller's own pairs, kept with the event"),
+]
+Rate = Annotated[str, Meta(pattern=r"^(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,18})?\Z", description="whole units of quote for one whole unit of base")]
+Scale = Annotated[int, Meta(ge=0, le=18, description="decimal places of a whole unit")]
+Version = Annotated[int, Meta(ge=0, le=LARGEST, description="counts the changes; 0 is what does not exist yet")]
+Sequence = Annotated[int, Meta(ge=1, le=LARGEST, description="place of an event in its ledger: 1, 2, 3 and no gaps")]
+Timestamp = Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z\Z", description="UTC, three digits of fraction")]
+WireNumber = Annotated[str, Meta(pattern=r"^(?:0|-?[1-9][0-9]{0,18})\Z", description="an integer as text, so that no reader rounds it")]
+
+if TYPE_CHECKING:
+    Amount = int
+    Fee = int
+    Signed = int
+    Moment = str
+else:
+    Amount = Annotated[int, Meta(ge=1, le=LARGEST)] | Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,18}\Z")]
+    Fee = Annotated[int, Meta(ge=0, le=LARGEST)] | Annotated[str, Meta(pattern=r"^(?:0|[1-9][0-9]{0,18})\Z")]
+    Signed = Annotated[int, Meta(ge=SMALLEST, le=LARGEST)] | Annotated[str, Meta(pattern=r"^(?:0|-?[1-9][0-9]{0,18})\Z")]
+    Moment = Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,3})?Z\Z")]
+
+
+class Policy(StrEnum):
+    """How far below zero an account may go."""
+
+    NO_OVERDRAFT = "no_overdraft"
+    CAPPED_OVERDRAFT = "capped_overdraft"
+    UNCAPPED_OVERDRAFT = "uncapped_overdraft"
+    SYSTEM = "system"
+    EXTERNAL = "external"
+
+
+class Movement(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """One amount leaving one account for another. It has a single amount, so its two sides cannot differ."""
+
+    source: Party
+    destination: Party
+    unit: Unit
+    amount: Amount
+
+    def __post_init__(self) -> None:
+        """Make the amount an `int`."""
+        if type(self.amount) is not int:
+            whole(self, "amount")
+
+
+def whole(struct: Struct, *fields: str) -> None:
+    """Make an `int` of each field that came as a string of digits.
+
+    Raises:
+        ValueError: it is out of range.
+    """
+    for field in fields:
+        value = getattr(struct, field)
+        if type(value) is str:
+            number = int(value)
+            if not SMALLEST <= number <= LARGEST:
+                msg = f"`{field}` is out of range"
+                raise ValueError(msg)
+            force_setattr(struct, field, number)
+
+
+def moment(struct: Struct, field: str) -> None:
+    """Bring a time to its one form, of 24 characters.
+
+    Raises:
+        ValueError: there is no such date or time of day.
+    """
+    value: str | None = getattr(struct, field)
+    if value is not None:
+        force_setattr(struct, field, timestamp(value))
+
+
+def timestamp(text: str) -> str:
+    """Return the time with exactly three digits of fraction.
+
+    >>> timestamp("2026-11-21T09:30:00.5Z")
+    '2026-11-21T09:30:00.500Z'
+
+    Raises:
+        ValueError: there is no such date or time of day, or the form is another.
+    """
+    if not _MOMENT.match(text):
+        msg = "not a time of the form YYYY-MM-DDTHH:MM:SS.mmmZ"
+        raise ValueError(msg)
+    seconds, _, fraction = text[:-1].partition(".")
+    datetime.fromisoformat(seconds)
+    return f"{seconds}.{fraction:0<3}Z"
+
+
+_MOMENT = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,3})?Z\Z")

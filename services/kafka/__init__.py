@@ -1,0 +1,1 @@
+"""Commands in, events out. The only package that knows `aiokafka`."""
