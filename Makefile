@@ -3,8 +3,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/installed
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+DEFTER := $(VENV)/defter-installed
+TOOLS := $(VENV)/tools-installed
+INSTALL := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-compile
 COMPILE := CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
 	--no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
@@ -17,7 +18,7 @@ WORKERS ?= auto
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z.]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV) ## real PostgreSQL and Kafka, some hundred commands, balances that sum to zero
+demo: $(DEFTER) ## real PostgreSQL and Kafka, some hundred commands, balances that sum to zero
 	@$(BIN)/defter demo
 
 test: $(VENV) ## every test; with CI=true a skip is a failure
@@ -28,7 +29,7 @@ lint: $(VENV) ## ruff (all rules), formatting, mypy --strict
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: $(VENV) ## the figures of docs/performance.md, measured here
+bench: $(DEFTER) ## the figures of docs/performance.md, measured here
 	@$(BIN)/defter bench
 
 sabotage: $(VENV) ## plants faults one by one; each must turn a test red
@@ -36,23 +37,30 @@ sabotage: $(VENV) ## plants faults one by one; each must turn a test red
 
 requirements: $(VENV) ## pin what requirements*.in name, keeping the pins that still do
 	@$(COMPILE) --output-file requirements.txt requirements.in
+	@$(COMPILE) --output-file requirements-build.txt requirements-build.in
 	@$(COMPILE) --output-file requirements-dev.txt requirements-dev.in
 
 upgrade: $(VENV) ## the same, with every pin at its newest
 	@$(COMPILE) --upgrade --output-file requirements.txt requirements.in
+	@$(COMPILE) --upgrade --output-file requirements-build.txt requirements-build.in
 	@$(COMPILE) --upgrade --output-file requirements-dev.txt requirements-dev.in
 
 clean: ## delete what was built here; downloads cached for the user stay
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(VENV): $(STAMP)
+$(VENV): $(TOOLS)
 
-# Made anew when what is pinned changes. The stamp is written last: an installation cut short is begun again.
-$(STAMP): requirements.txt requirements-dev.txt pyproject.toml
+# Made anew when what is pinned changes. A stamp is written last: an installation cut short is begun again.
+$(DEFTER): requirements.txt requirements-build.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Defter needs Python 3.11 or newer: make PYTHON=python3.12 …")'
 	@echo "installing pinned packages into $(VENV) …" >&2
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(PIP) install --require-hashes --only-binary :all: -r requirements.txt -r requirements-dev.txt
-	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(INSTALL) --require-hashes --only-binary :all: -r requirements.txt -r requirements-build.txt
+	@$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(TOOLS): $(DEFTER) requirements-dev.txt
+	@echo "installing pinned tools into $(VENV) …" >&2
+	@$(INSTALL) --require-hashes --only-binary :all: -r requirements-dev.txt
 	@touch $@
