@@ -1,7 +1,8 @@
 """Bytes to messages and back: the one door.
 
-Law: commands are read strictly, events tolerantly. The same content gives the same canonical text and so the same fingerprint, however it was written. The bytes
-of an event are made once, here, and are stored, sealed and published as they are.
+Law: commands are read strictly, events tolerantly. The same content gives the same canonical text and so the same
+fingerprint, however it was written. The bytes of an event are made once, here, and are stored, sealed and published as
+they are.
 """
 
 import json
@@ -23,7 +24,9 @@ _LONGEST_DETAIL: Final = 160
 
 
 class MalformedError(ValueError):
-    """The bytes are no command. The message is short, names the path to the fault, and repeats nothing of the bytes but a field's name."""
+    """The bytes are no command. The message is short, names the path to the fault, and repeats nothing of the bytes but
+    a field's name.
+    """
 
 
 class _Typed(Struct):
@@ -43,7 +46,9 @@ decode_event: Final[Callable[[bytes], Event]] = _events.decode
 """Bytes to event. Unknown fields are passed over. A retired shape would be turned into its successor here."""
 
 _OPTIONAL: Final = {
-    command.__struct_config__.tag: frozenset(field.name for field in msgspec.structs.fields(command) if not field.required)
+    command.__struct_config__.tag: frozenset(
+        field.name for field in msgspec.structs.fields(command) if not field.required
+    )
     for command in get_args(Command)
 }
 """By tag, the fields whose null is the same as leaving them out."""
@@ -60,7 +65,8 @@ def decode_command(value: bytes | None, key: bytes | None) -> tuple[Command, byt
         key: the record's key. It names the ledger of the short form.
 
     Returns:
-        The command and its canonical text: the same for the same content, whatever the white space, order of fields or spelling.
+        The command and its canonical text: the same for the same content, whatever the white space, order of fields or
+        spelling.
 
     Raises:
         MalformedError: it is no command.
@@ -74,7 +80,7 @@ def decode_command(value: bytes | None, key: bytes | None) -> tuple[Command, byt
             command = _read_again(value, key)
         canonical = _canonical(command)
         if value.count(b'"') != canonical.count(b'"') or b"\\" in value:
-            _parse(value)
+            parse_object(value)
     except (ValueError, RecursionError) as error:
         raise MalformedError(_detail(error)) from None
     return command, canonical
@@ -88,29 +94,18 @@ def fingerprint(canonical: bytes) -> bytes:
 def id_key(ledger: str, command_id: str) -> bytes:
     """Return the 16 bytes that stand for one command id in one ledger.
 
-    Two ids that met in one key would be taken for one id with two contents, and the second become a dead letter: never a wrong booking.
+    Two ids that met in one key would be taken for one id with two contents, and the second become a dead letter: never
+    a wrong booking.
     """
     return sha256(f"{ledger}\n{command_id}".encode()).digest()[:16]
 
 
-def _read_again(value: bytes, key: bytes | None) -> Command:
-    """Read what is no command as it stands: the short form, or a command that says null for what it leaves out."""
-    if _typed.decode(value).type is UNSET:
-        short = _shorts.decode(value)
-        ledger = DEFAULT_LEDGER if key is None else msgspec.convert(key.decode(), LedgerName)
-        movement = Movement(short.from_id, short.to_id, short.currency, short.amount)
-        return Transfer(id=short.idempotency_key, ledger=ledger, movements=(movement,))
-    fields = _parse(value)
-    tag = fields.get("type")
-    optional = _OPTIONAL.get(tag, frozenset()) if isinstance(tag, str) else frozenset()
-    if tag == UpdateAccount.__struct_config__.tag:
-        optional -= _CLEARED_BY_NULL
-    said = {name: field for name, field in fields.items() if field is not None or name not in optional}
-    return _commands.decode(msgspec.json.encode(said))
+def parse_object(value: bytes) -> dict[str, Any]:
+    """Read any JSON object, and refuse a field that is given twice: msgspec would keep the last without a word.
 
-
-def _parse(value: bytes) -> dict[str, Any]:
-    """Read any JSON object, and refuse a field that is given twice. msgspec would keep the last without a word."""
+    Raises:
+        ValueError: it is no such object; `RecursionError` where it is nested too deep.
+    """
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         fields = dict(pairs)
@@ -122,6 +117,22 @@ def _parse(value: bytes) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise MalformedError("Expected `object`")
     return fields
+
+
+def _read_again(value: bytes, key: bytes | None) -> Command:
+    """Read what is no command as it stands: the short form, or a command that says null for what it leaves out."""
+    if _typed.decode(value).type is UNSET:
+        short = _shorts.decode(value)
+        ledger = DEFAULT_LEDGER if key is None else msgspec.convert(key.decode(), LedgerName)
+        movement = Movement(short.from_id, short.to_id, short.currency, short.amount)
+        return Transfer(id=short.idempotency_key, ledger=ledger, movements=(movement,))
+    fields = parse_object(value)
+    tag = fields.get("type")
+    optional = _OPTIONAL.get(tag, frozenset()) if isinstance(tag, str) else frozenset()
+    if tag == UpdateAccount.__struct_config__.tag:
+        optional -= _CLEARED_BY_NULL
+    said = {name: field for name, field in fields.items() if field is not None or name not in optional}
+    return _commands.decode(msgspec.json.encode(said))
 
 
 def _detail(error: Exception) -> str:

@@ -1,7 +1,7 @@
 """What may be asked for: one frozen struct a command, and the union of them all.
 
-Law: strict. An unknown field, a missing one, a value out of its form is no command (`schemas.codec` sees to a field given twice). A field with a default is
-optional. The version in the tag is for ever; a new shape is a new tag.
+Law: strict. An unknown field, a missing one, a value out of its form is no command (`schemas.codec` sees to a field
+given twice). A field with a default is optional. The version in the tag is for ever; a new shape is a new tag.
 """
 
 from typing import Annotated
@@ -44,7 +44,9 @@ Movements = Annotated[tuple[Movement, ...], Meta(min_length=1, max_length=MOST_M
 Policies = Annotated[tuple[Policy, ...], Meta(min_length=1, max_length=5)]
 
 
-class Asked(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="type", gc=False):
+class Asked(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="type", gc=False
+):
     """What every command says: its id, and the ledger that it is for."""
 
     id: CommandId
@@ -124,7 +126,13 @@ class UpdateAccount(Asked, frozen=True, kw_only=True, tag="update-account.v1", g
         Raises:
             ValueError: nothing is to be updated.
         """
-        if self.policy is None and self.flags is None and self.floor is UNSET and self.book is UNSET and self.alias is UNSET:
+        if (
+            self.policy is None
+            and self.flags is None
+            and self.floor is UNSET
+            and self.book is UNSET
+            and self.alias is UNSET
+        ):
             msg = "nothing to update"
             raise ValueError(msg)
         whole(self, "floor")

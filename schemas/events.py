@@ -1,7 +1,8 @@
 """What has happened: one frozen struct an event, and the union of them all.
 
-Law: a fact is never refused, changed or deleted, and its bytes are stored as they are published. So the fields stand in the order of the wire (`SPEC.md` 5), a
-number that a reader could round is text (`WireNumber`), and a time is text of 24 characters. An event says all that happened: whoever folds it looks up nothing.
+Law: a fact is never refused, changed or deleted, and its bytes are stored as they are published. So the fields stand in
+the order of the wire (`SPEC.md` 5), a number that a reader could round is text (`WireNumber`), and a time is text of 24
+characters. An event says all that happened: whoever folds it looks up nothing.
 """
 
 from msgspec import Struct

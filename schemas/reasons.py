@@ -6,7 +6,8 @@ from enum import StrEnum
 class Reason(StrEnum):
     """Why the rules say no.
 
-    The order is law (`SPEC.md` 4.3): the first reason that holds anywhere in a command is given. Each line after the first names a group.
+    The order is law (`SPEC.md` 4.3): the first reason that holds anywhere in a command is given. Each line after the
+    first names a group.
     """
 
     # registry

@@ -1,8 +1,10 @@
 """The values that messages are made of: their forms and their limits.
 
-Law: what decodes is right. A pattern matches a whole value to its very end; lengths count code points; a number lies in its range. `SPEC.md` 2 is the list.
+Law: what decodes is right. A pattern matches a whole value to its very end; lengths count code points; a number lies in
+its range. `SPEC.md` 2 is the list.
 
-Numbers that may come as strings are typed as plain `int` for the reader of this code: `Whole` numbers are made so when a message is decoded.
+Numbers that may come as strings are typed as plain `int` for the reader of this code: `Whole` numbers are made so when
+a message is decoded.
 """
 
 import re
@@ -25,30 +27,59 @@ _NAME = r"[a-z][a-z0-9_-]{0,62}"
 _TEXT = r"^[^\x00]*\Z"
 _VISIBLE = r"^[!-~]{1,128}\Z"
 
-LedgerName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]{0,62}\Z", description="one self-contained set of accounts with one total order of events")]
+LedgerName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z][a-z0-9-]{0,62}\Z",
+        description="one self-contained set of accounts with one total order of events",
+    ),
+]
 AccountName = Annotated[str, Meta(pattern=rf"^{_ACCOUNT}\Z", description="a place that owns postings")]
 Alias = Annotated[str, Meta(pattern=rf"^{_ALIAS}\Z", description="another name for an account")]
-Party = Annotated[str, Meta(pattern=rf"^(?:{_ACCOUNT}|{_ALIAS})\Z", description="an existing account, by its name or its alias")]
+Party = Annotated[
+    str, Meta(pattern=rf"^(?:{_ACCOUNT}|{_ALIAS})\Z", description="an existing account, by its name or its alias")
+]
 Unit = Annotated[str, Meta(pattern=r"^[A-Z0-9]{1,16}\Z", description="what is counted; its own conservation boundary")]
 BookName = Annotated[str, Meta(pattern=rf"^{_NAME}\Z", description="a policy scope")]
 KindName = Annotated[str, Meta(pattern=rf"^{_NAME}\Z", description="a kind of transfer")]
 AccountType = Annotated[str, Meta(pattern=rf"^{_NAME}\Z", description="a type of account")]
-CommandId = Annotated[str, Meta(pattern=_VISIBLE, description="chosen by the caller, unique within its ledger; the idempotency key")]
+CommandId = Annotated[
+    str, Meta(pattern=_VISIBLE, description="chosen by the caller, unique within its ledger; the idempotency key")
+]
 AdId = Annotated[str, Meta(pattern=_VISIBLE, description="an offer to exchange")]
-PostingId = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,18}\.(?:0|[1-9][0-9]{0,9})\Z", description="sequence and index of a posting")]
+PostingId = Annotated[
+    str, Meta(pattern=r"^[1-9][0-9]{0,18}\.(?:0|[1-9][0-9]{0,9})\Z", description="sequence and index of a posting")
+]
 Flag = Annotated[str, Meta(pattern=r"^[A-Z][A-Z0-9_]{0,31}\Z", description="marks an account for books")]
 Flags = Annotated[tuple[Flag, ...], Meta(max_length=32)]
 DisplayName = Annotated[str, Meta(min_length=1, max_length=128, pattern=_TEXT, description="text for people")]
 Metadata = Annotated[
-    dict[Annotated[str, Meta(min_length=1, max_length=64, pattern=_TEXT)], Annotated[str, Meta(max_length=1024, pattern=_TEXT)]],
+    dict[
+        Annotated[str, Meta(min_length=1, max_length=64, pattern=_TEXT)],
+        Annotated[str, Meta(max_length=1024, pattern=_TEXT)],
+    ],
     Meta(max_length=32, description="the caller's own pairs, kept with the event"),
 ]
-Rate = Annotated[str, Meta(pattern=r"^(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,18})?\Z", description="whole units of quote for one whole unit of base")]
+Rate = Annotated[
+    str,
+    Meta(
+        pattern=r"^(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,18})?\Z",
+        description="whole units of quote for one whole unit of base",
+    ),
+]
 Scale = Annotated[int, Meta(ge=0, le=18, description="decimal places of a whole unit")]
 Version = Annotated[int, Meta(ge=0, le=LARGEST, description="counts the changes; 0 is what does not exist yet")]
 Sequence = Annotated[int, Meta(ge=1, le=LARGEST, description="place of an event in its ledger: 1, 2, 3 and no gaps")]
-Timestamp = Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z\Z", description="UTC, three digits of fraction")]
-WireNumber = Annotated[str, Meta(pattern=r"^(?:0|-?[1-9][0-9]{0,18})\Z", description="an integer as text, so that no reader rounds it")]
+Timestamp = Annotated[
+    str,
+    Meta(
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z\Z",
+        description="UTC, three digits of fraction",
+    ),
+]
+WireNumber = Annotated[
+    str, Meta(pattern=r"^(?:0|-?[1-9][0-9]{0,18})\Z", description="an integer as text, so that no reader rounds it")
+]
 
 if TYPE_CHECKING:
     Amount = int
@@ -58,7 +89,9 @@ if TYPE_CHECKING:
 else:
     Amount = Annotated[int, Meta(ge=1, le=LARGEST)] | Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,18}\Z")]
     Fee = Annotated[int, Meta(ge=0, le=LARGEST)] | Annotated[str, Meta(pattern=r"^(?:0|[1-9][0-9]{0,18})\Z")]
-    Signed = Annotated[int, Meta(ge=SMALLEST, le=LARGEST)] | Annotated[str, Meta(pattern=r"^(?:0|-?[1-9][0-9]{0,18})\Z")]
+    Signed = (
+        Annotated[int, Meta(ge=SMALLEST, le=LARGEST)] | Annotated[str, Meta(pattern=r"^(?:0|-?[1-9][0-9]{0,18})\Z")]
+    )
     Moment = Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,3})?Z\Z")]
 
 

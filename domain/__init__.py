@@ -1,0 +1,3 @@
+"""What is so, and what may be: the state of a ledger and the rules that decide. Pure: no clock, no I/O, no randomness,
+no floats.
+"""

@@ -1,0 +1,237 @@
+"""Accounts: opened, updated, frozen, unfrozen, closed. Each change is a version, and each event says all of the
+account.
+"""
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple, TypedDict
+
+from msgspec import UNSET
+
+from domain.refusals import Objection, happening, objection, refused
+from domain.state import NOTHING, Account, Ledger, TypeOfAccount, least
+from schemas.commands import CloseAccount, FreezeAccount, OpenAccount, UnfreezeAccount, UpdateAccount
+from schemas.events import AccountClosed, AccountFrozen, AccountOpened, AccountUnfrozen, AccountUpdated, CommandRefused
+from schemas.reasons import Reason
+from schemas.values import Policy
+
+FROZEN: Final = "frozen"
+CLOSED: Final = "closed"
+
+
+class Terms(NamedTuple):
+    """What an account is to be, beside its name and its type."""
+
+    policy: Policy
+    floor: int | None
+    flags: tuple[str, ...]
+    book: str | None
+    alias: str | None
+
+
+def open_account(ledger: Ledger, command: OpenAccount, at: str) -> AccountOpened | CommandRefused:
+    """Open the account at version 1, or say why not."""
+    of_type = ledger.account_types.get(command.account_type)
+    policy = command.policy or (of_type.policies[0] if of_type else Policy.NO_OVERDRAFT)
+    terms = Terms(policy, command.floor, command.flags, command.book, command.alias)
+    why = (
+        _exists(ledger, command.account)
+        or _alias_taken(ledger, None, terms.alias)
+        or _second_singleton(ledger, command.account_type)
+        or _type_refuses(command.account_type, of_type, terms)
+        or _unknown_book(ledger, terms.book)
+    )
+    if why:
+        return refused(ledger, command, at, why)
+    account = Account(command.account, command.account_type)
+    return AccountOpened(**happening(ledger, command, at), **_as_said(account, terms), version=1)
+
+
+def update(ledger: Ledger, command: UpdateAccount, at: str) -> AccountUpdated | CommandRefused:
+    """Append a version of the account, or say why not. What the command leaves out stays."""
+    account = ledger.named(command.account)
+    if account is None:
+        why = _alias_taken(ledger, None, command.alias or None) or not_found(command.account)
+        return refused(ledger, command, at, why)
+    terms = _updated(account, command)
+    objections = (
+        _alias_taken(ledger, account, terms.alias)
+        or _type_refuses(account.account_type, ledger.account_types[account.account_type], terms)
+        or _closed(account)
+        or _unknown_book(ledger, terms.book)
+        or _moved_on(account, command.expected_version)
+        or _could_not_stand(account, terms)
+    )
+    if objections:
+        return refused(ledger, command, at, objections)
+    return AccountUpdated(
+        **happening(ledger, command, at), **_as_said(account, terms), state=account.state, version=account.version + 1
+    )
+
+
+def freeze(ledger: Ledger, command: FreezeAccount, at: str) -> AccountFrozen | CommandRefused:
+    """Let nothing in or out, or say why not."""
+    account = ledger.named(command.account)
+    if account is None:
+        return refused(ledger, command, at, not_found(command.account))
+    why = out_of_use([account]) or _moved_on(account, command.expected_version)
+    if why:
+        return refused(ledger, command, at, why)
+    return AccountFrozen(
+        **happening(ledger, command, at), **_as_said(account), state=FROZEN, version=account.version + 1
+    )
+
+
+def unfreeze(ledger: Ledger, command: UnfreezeAccount, at: str) -> AccountUnfrozen | CommandRefused:
+    """Let the account take part again, or say why not."""
+    account = ledger.named(command.account)
+    if account is None:
+        return refused(ledger, command, at, not_found(command.account))
+    why = _closed(account) or _not_frozen(account) or _moved_on(account, command.expected_version)
+    if why:
+        return refused(ledger, command, at, why)
+    return AccountUnfrozen(**happening(ledger, command, at), **_as_said(account), version=account.version + 1)
+
+
+def close(ledger: Ledger, command: CloseAccount, at: str) -> AccountClosed | CommandRefused:
+    """Close the account for good, or say why not."""
+    account = ledger.named(command.account)
+    if account is None:
+        return refused(ledger, command, at, not_found(command.account))
+    why = _closed(account) or _moved_on(account, command.expected_version) or _not_empty(ledger, account)
+    if why:
+        return refused(ledger, command, at, why)
+    return AccountClosed(
+        **happening(ledger, command, at), **_as_said(account), state=CLOSED, version=account.version + 1
+    )
+
+
+def not_found(party: str) -> Objection:
+    """Object to a name or an alias that no account has."""
+    return objection(Reason.ACCOUNT_NOT_FOUND, account=party)
+
+
+def out_of_use(accounts: Iterable[Account]) -> Objection | None:
+    """Ask whether one is closed, or else whether one is frozen."""
+    stopped = [account for account in accounts if account.state is not None]
+    if not stopped:
+        return None
+    for account in stopped:
+        if account.state == CLOSED:
+            return _closed(account)
+    return objection(Reason.ACCOUNT_FROZEN, account=stopped[0].name)
+
+
+def version_mismatch(account: Account, expected: int) -> Objection | None:
+    """Ask whether the account is still at the version that the caller saw."""
+    if account.version == expected:
+        return None
+    return objection(Reason.VERSION_MISMATCH, account=account.name, expected=expected, actual=account.version)
+
+
+class _AsSaid(TypedDict):
+    account: str
+    account_type: str
+    policy: Policy
+    floor: str | None
+    flags: tuple[str, ...]
+    book: str | None
+    alias: str | None
+
+
+def _as_said(account: Account, terms: Terms | None = None) -> _AsSaid:
+    terms = terms or Terms(account.policy, account.floor, account.flags_as_said, account.book, account.alias)
+    return _AsSaid(
+        account=account.name,
+        account_type=account.account_type,
+        policy=terms.policy,
+        floor=None if terms.floor is None else str(terms.floor),
+        flags=terms.flags,
+        book=terms.book,
+        alias=terms.alias,
+    )
+
+
+def _updated(account: Account, command: UpdateAccount) -> Terms:
+    policy = command.policy or account.policy
+    floor = account.floor if command.policy in (None, Policy.CAPPED_OVERDRAFT) else None
+    return Terms(
+        policy=policy,
+        floor=floor if command.floor is UNSET else command.floor,
+        flags=account.flags_as_said if command.flags is None else command.flags,
+        book=account.book if command.book is UNSET else command.book,
+        alias=account.alias if command.alias is UNSET else command.alias,
+    )
+
+
+def _exists(ledger: Ledger, name: str) -> Objection | None:
+    return objection(Reason.ACCOUNT_EXISTS, account=name) if name in ledger.accounts else None
+
+
+def _alias_taken(ledger: Ledger, account: Account | None, alias: str | None) -> Objection | None:
+    holder = ledger.aliases.get(alias) if alias else None
+    if holder is None or holder is account:
+        return None
+    return objection(Reason.ALIAS_TAKEN, alias=alias, account=holder.name)
+
+
+def _second_singleton(ledger: Ledger, account_type: str) -> Objection | None:
+    first = ledger.singletons.get(account_type)
+    return objection(Reason.SINGLETON_EXISTS, account_type=account_type, account=first.name) if first else None
+
+
+def _type_refuses(account_type: str, of_type: TypeOfAccount | None, terms: Terms) -> Objection | None:
+    if of_type is None:
+        return objection(Reason.UNKNOWN_ACCOUNT_TYPE, account_type=account_type)
+    if terms.policy not in of_type.policies:
+        return objection(Reason.POLICY_NOT_ALLOWED, account_type=account_type, policy=terms.policy)
+    if (terms.policy is Policy.CAPPED_OVERDRAFT) == (terms.floor is not None) and (terms.floor or 0) <= 0:
+        return None
+    floor = {} if terms.floor is None else {"floor": terms.floor}
+    return objection(Reason.INVALID_FLOOR, policy=terms.policy, **floor)
+
+
+def _unknown_book(ledger: Ledger, book: str | None) -> Objection | None:
+    return None if book is None or book in ledger.books else objection(Reason.BOOK_NOT_FOUND, book=book)
+
+
+def _closed(account: Account) -> Objection | None:
+    return objection(Reason.ACCOUNT_CLOSED, account=account.name) if account.state == CLOSED else None
+
+
+def _not_frozen(account: Account) -> Objection | None:
+    return None if account.state == FROZEN else objection(Reason.ACCOUNT_NOT_FROZEN, account=account.name)
+
+
+def _moved_on(account: Account, expected: int | None) -> Objection | None:
+    return None if expected is None else version_mismatch(account, expected)
+
+
+def _could_not_stand(account: Account, terms: Terms) -> Objection | None:
+    bound = least(terms.policy, terms.floor)
+    if bound is None:
+        return None
+    for unit in sorted(account.totals):
+        available = account.totals[unit].available
+        if available < bound:
+            return objection(
+                Reason.OVERDRAFT_EXCEEDED,
+                account=account.name,
+                unit=unit,
+                available=available,
+                requested=0,
+                floor=bound,
+                projected=available,
+            )
+    return None
+
+
+def _not_empty(ledger: Ledger, account: Account) -> Objection | None:
+    for unit in sorted(account.totals):
+        if balance := account.totals.get(unit, NOTHING).balance:
+            return objection(Reason.ACCOUNT_NOT_EMPTY, account=account.name, unit=unit, balance=balance)
+    for hold in sorted(ledger.holds.values(), key=lambda hold: hold.id):
+        if any(account.name in (part.source, part.destination) for part in hold.parts):
+            return objection(Reason.ACCOUNT_NOT_EMPTY, account=account.name, hold=hold.id)
+    for ad in sorted(ad.id for ad in ledger.ads.values() if ad.account == account.name):
+        return objection(Reason.ACCOUNT_NOT_EMPTY, account=account.name, ad=ad)
+    return None

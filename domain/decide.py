@@ -1,0 +1,110 @@
+"""The one door: a command comes in, and what has happened comes out.
+
+Law: the same ledger, command, time and facts give the same event, everywhere and always. Nothing that a caller can send
+makes it raise.
+"""
+
+from typing import assert_never
+
+from domain import accounts, books, envelopes, exchange, holds, registries, reversals, transfers
+from domain.facts import NO_FACTS, Facts
+from domain.ledger import apply
+from domain.state import Ledger
+from schemas.commands import (
+    CaptureHold,
+    CloseAccount,
+    Command,
+    CommitEnvelope,
+    DefineAccountType,
+    DefineBook,
+    DefineTransferKind,
+    DefineUnit,
+    Exchange,
+    FreezeAccount,
+    OpenAccount,
+    OpenLedger,
+    PlaceHold,
+    PostAd,
+    ReleaseHold,
+    ReverseTransfer,
+    Tick,
+    Transfer,
+    UnfreezeAccount,
+    UpdateAccount,
+    WithdrawAd,
+)
+from schemas.events import Event
+
+
+def advance(ledger: Ledger, command: Command, at: str, facts: Facts = NO_FACTS) -> list[Event]:
+    """Bring the ledger as far as the command and its time take it.
+
+    The ledger's time never goes back. The holds that have come due expire first, even if the command is then refused.
+
+    Args:
+        ledger: changed, by `apply` alone.
+        command: its id has no outcome yet.
+        at: the broker's time of the command, UTC, 24 characters.
+        facts: what `domain.facts.wanted` names.
+
+    Returns:
+        The events, in order: the command's own is the last. None at all for a tick that finds nothing due.
+    """
+    at = max(at, ledger.at)
+    events: list[Event] = []
+    if ledger.expiring and ledger.expiring[0][0] <= at:
+        events.extend(holds.due(ledger, at))
+        for event in events:
+            apply(ledger, event)
+    if type(command) is not Tick:
+        event = decide(ledger, command, at, facts)
+        apply(ledger, event)
+        events.append(event)
+    return events
+
+
+def decide(ledger: Ledger, command: Command, at: str, facts: Facts = NO_FACTS) -> Event:  # noqa: C901, PLR0911, PLR0912 - a table, one line a command
+    """Decide one command: what it brings about, or why not. Pure; the ledger is read and never changed."""
+    match command:
+        case Transfer():
+            return transfers.post(ledger, command, at)
+        case PlaceHold():
+            return holds.place(ledger, command, at)
+        case CaptureHold():
+            return holds.capture(ledger, command, at)
+        case ReleaseHold():
+            return holds.release(ledger, command, at)
+        case ReverseTransfer():
+            return reversals.reverse(ledger, command, at, facts)
+        case CommitEnvelope():
+            return envelopes.commit(ledger, command, at, facts)
+        case Exchange():
+            return exchange.exchange(ledger, command, at)
+        case PostAd():
+            return exchange.post_ad(ledger, command, at)
+        case WithdrawAd():
+            return exchange.withdraw_ad(ledger, command, at)
+        case OpenAccount():
+            return accounts.open_account(ledger, command, at)
+        case UpdateAccount():
+            return accounts.update(ledger, command, at)
+        case FreezeAccount():
+            return accounts.freeze(ledger, command, at)
+        case UnfreezeAccount():
+            return accounts.unfreeze(ledger, command, at)
+        case CloseAccount():
+            return accounts.close(ledger, command, at)
+        case DefineBook():
+            return books.define(ledger, command, at)
+        case DefineUnit():
+            return registries.define_unit(ledger, command, at)
+        case DefineAccountType():
+            return registries.define_account_type(ledger, command, at)
+        case DefineTransferKind():
+            return registries.define_transfer_kind(ledger, command, at)
+        case OpenLedger():
+            return registries.open_ledger(ledger, command, at)
+        case Tick():
+            raise AssertionError("a tick has no outcome of its own; `advance` lets time pass")
+        case _:
+            assert_never(command)

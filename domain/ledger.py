@@ -1,0 +1,153 @@
+"""A ledger's state, and `apply`: the only thing that changes it.
+
+Law: the state is a fold of the events and of nothing else, and a fold cannot fail, because it has happened. Live, at
+start, in replay and in `verify` it is the same.
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Sequence
+from typing import assert_never
+
+from domain.state import Account, Ad, Book, Hold, Kind, Ledger, Part, Totals, TypeOfAccount, built_in
+from schemas.events import (
+    AccountChanged,
+    AccountClosed,
+    AccountFrozen,
+    AccountOpened,
+    AccountTypeDefined,
+    AccountUnfrozen,
+    AccountUpdated,
+    AdPosted,
+    AdWithdrawn,
+    BookDefined,
+    CommandRefused,
+    Event,
+    HoldExpired,
+    HoldPlaced,
+    HoldReleased,
+    LedgerOpened,
+    Posting,
+    TransferKindDefined,
+    TransferPosted,
+    UnitDefined,
+)
+
+
+def apply(ledger: Ledger, event: Event) -> None:
+    """Bring `ledger` up to `event`."""
+    assert event.sequence == ledger.sequence + 1, f"{ledger.name}: {event.sequence} after {ledger.sequence}"
+    ledger.sequence = event.sequence
+    ledger.at = event.at
+    match event:
+        case TransferPosted():
+            _apply_postings(ledger, event)
+        case CommandRefused():
+            pass
+        case AccountOpened() | AccountUpdated() | AccountFrozen() | AccountUnfrozen() | AccountClosed():
+            _apply_account(ledger, event)
+        case HoldPlaced():
+            _apply_hold(ledger, event)
+        case HoldReleased() | HoldExpired():
+            _end(ledger, ledger.holds[event.hold])
+        case AdPosted():
+            ledger.post_ad(
+                Ad(
+                    event.ad,
+                    event.account,
+                    event.base,
+                    event.quote,
+                    event.rate,
+                    None if event.limit is None else int(event.limit),
+                )
+            )
+        case AdWithdrawn():
+            ledger.withdraw_ad(event.ad)
+        case BookDefined():
+            ledger.books[event.book] = Book(
+                event.book,
+                event.version,
+                frozenset(event.units),
+                frozenset(event.flags),
+                frozenset(event.accounts),
+                event.name,
+            )
+        case UnitDefined():
+            ledger.units[event.unit] = event.scale
+        case AccountTypeDefined():
+            ledger.account_types[event.account_type] = TypeOfAccount(event.policies, singleton=event.singleton)
+        case TransferKindDefined():
+            ledger.kinds[event.kind] = Kind.between(event.source_types, event.destination_types)
+        case LedgerOpened():
+            built_in(ledger)
+        case _:
+            assert_never(event)
+
+
+def _apply_postings(ledger: Ledger, event: TransferPosted) -> None:
+    accounts = ledger.accounts
+    for posting in event.postings:
+        totals = accounts[posting.account].totals
+        place = totals.get(posting.unit)
+        if place is None:
+            place = totals[posting.unit] = Totals()
+        place.debits = int(posting.debits)
+        place.credits = int(posting.credits)
+    if event.hold is not None:
+        _apply_capture(ledger, ledger.holds[event.hold], event.postings, final=event.final)
+    for hop, ad in enumerate(event.ads):
+        ledger.ads[ad].taken += int(event.postings[4 * hop + 1].amount)
+
+
+def _apply_account(ledger: Ledger, event: AccountChanged) -> None:
+    account = ledger.accounts.get(event.account)
+    if account is None:
+        account = ledger.accounts[event.account] = Account(event.account, event.account_type)
+        if ledger.account_types[event.account_type].singleton:
+            ledger.singletons[event.account_type] = account
+    if account.alias != event.alias:
+        if account.alias is not None:
+            del ledger.aliases[account.alias]
+        if event.alias is not None:
+            ledger.aliases[event.alias] = account
+    account.become(event.policy, None if event.floor is None else int(event.floor))
+    account.flags = frozenset(event.flags)
+    account.flags_as_said = event.flags
+    account.book = event.book
+    account.alias = event.alias
+    account.state = event.state
+    account.version = event.version
+    if event.state == "closed" and ledger.singletons.get(account.account_type) is account:
+        del ledger.singletons[account.account_type]
+
+
+def _apply_hold(ledger: Ledger, event: HoldPlaced) -> None:
+    assert event.command is not None
+    parts = [
+        Part(movement.source, movement.destination, movement.unit, int(movement.amount)) for movement in event.movements
+    ]
+    hold = ledger.holds[event.command] = Hold(event.command, event.kind, event.book, event.expires_at, parts)
+    for part in parts:
+        totals = ledger.accounts[part.source].totals
+        totals.setdefault(part.unit, Totals()).held += part.remaining
+    if hold.expires_at is not None:
+        insort(ledger.expiring, (hold.expires_at, hold.id))
+
+
+def _apply_capture(ledger: Ledger, hold: Hold, postings: Sequence[Posting], *, final: bool) -> None:
+    for out, into in zip(postings[::2], postings[1::2], strict=True):
+        left = int(into.amount)
+        ledger.accounts[out.account].totals[out.unit].held -= left
+        for part in hold.pot(out.account, into.account, out.unit):
+            taken = min(part.remaining, left)
+            part.remaining -= taken
+            left -= taken
+    if final or not any(part.remaining for part in hold.parts):
+        _end(ledger, hold)
+
+
+def _end(ledger: Ledger, hold: Hold) -> None:
+    for part in hold.parts:
+        ledger.accounts[part.source].totals[part.unit].held -= part.remaining
+    del ledger.holds[hold.id]
+    if hold.expires_at is not None:
+        del ledger.expiring[bisect_left(ledger.expiring, (hold.expires_at, hold.id))]

@@ -1,0 +1,76 @@
+"""Reversals: what a transfer moved is moved back, whole or in parts, and never more than was moved."""
+
+from domain.accounts import out_of_use
+from domain.books import not_admitted, version_of
+from domain.facts import Facts
+from domain.parts import Remainder, less, taken
+from domain.refusals import Objection, happening, objection, refused
+from domain.state import Change, Ledger
+from domain.transfers import Leg, changes_of, settle, short_of_funds
+from schemas.commands import ReverseTransfer
+from schemas.events import CommandRefused, TransferPosted
+from schemas.reasons import Reason
+
+
+def reverse(ledger: Ledger, command: ReverseTransfer, at: str, facts: Facts) -> TransferPosted | CommandRefused:
+    """Move back, or say why not. All rules but the kind's are asked; the book is the original's, as it is now."""
+    original = facts.transfer
+    if not isinstance(original, TransferPosted):
+        return refused(ledger, command, at, objection(Reason.TRANSFER_NOT_FOUND, transfer=command.transfer))
+    changes = _whole(ledger, command, original, facts) if facts.whole else _parts(ledger, command, original, facts)
+    if isinstance(changes, Objection):
+        return refused(ledger, command, at, changes)
+    why = out_of_use([account for account, _, _ in changes]) or not_admitted(ledger, original.book, changes)
+    settled = why or settle(changes)
+    if isinstance(settled, Objection):
+        return refused(ledger, command, at, settled)
+    if short := short_of_funds(ledger, settled.nets):
+        return refused(ledger, command, at, short)
+    return TransferPosted(
+        **happening(ledger, command, at),
+        kind="reversal",
+        postings=settled.postings,
+        book=original.book,
+        book_version=version_of(ledger, original.book),
+        reverses=original.sequence,
+    )
+
+
+def _whole(
+    ledger: Ledger, command: ReverseTransfer, original: TransferPosted, facts: Facts
+) -> list[Change] | Objection:
+    """Turn the sign of every posting, in order: an envelope has no movements to name."""
+    if command.movements:
+        first = command.movements[0]
+        return objection(Reason.MOVEMENT_NOT_FOUND, source=first.source, destination=first.destination, unit=first.unit)
+    if facts.reversals:
+        return _already_reversed(command)
+    return [(ledger.accounts[posting.account], posting.unit, -int(posting.amount)) for posting in original.postings]
+
+
+def _parts(
+    ledger: Ledger, command: ReverseTransfer, original: TransferPosted, facts: Facts
+) -> list[Change] | Objection:
+    remainders = _movements(original)
+    for reversal in facts.reversals:
+        assert isinstance(reversal, TransferPosted), reversal
+        remainders = less(remainders, [_turned(moved) for moved in _movements(reversal)])
+    parts = taken(ledger, remainders, command.movements)
+    if isinstance(parts, Objection):
+        return parts
+    if not parts:
+        return _already_reversed(command)
+    return changes_of([Leg(part.destination, part.source, part.unit, part.amount) for part in parts])
+
+
+def _movements(event: TransferPosted) -> list[Remainder]:
+    pairs = zip(event.postings[::2], event.postings[1::2], strict=True)
+    return [Remainder(out.account, into.account, into.unit, int(into.amount)) for out, into in pairs]
+
+
+def _turned(moved: Remainder) -> Remainder:
+    return moved._replace(source=moved.destination, destination=moved.source)
+
+
+def _already_reversed(command: ReverseTransfer) -> Objection:
+    return objection(Reason.ALREADY_REVERSED, transfer=command.transfer, remaining=0)

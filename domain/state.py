@@ -1,0 +1,242 @@
+"""The nouns of a ledger: accounts and their totals, types, kinds, books, holds, ads.
+
+Law: only `domain.ledger.apply` changes them. They are kept lean: an account with one unit costs some hundred bytes, and
+there are millions.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, Self
+
+from schemas.values import Policy
+
+Change = tuple["Account", str, int]
+"""One posting to be: account, unit, signed amount in minimal parts."""
+
+
+@dataclass(slots=True)
+class Totals:
+    """The running totals of one account in one unit, in minimal parts. They only grow, but for `held`."""
+
+    debits: int = 0
+    credits: int = 0
+    held: int = 0
+
+    @property
+    def balance(self) -> int:
+        """What the account has, or owes when below zero."""
+        return self.credits - self.debits
+
+    @property
+    def available(self) -> int:
+        """What may still be spent.
+
+        >>> Totals(debits=30, credits=100, held=50).available
+        20
+
+        Source:
+            ISO 20022 balance type `ITAV`, interim available, as against `ITBD`, interim booked.
+        """
+        return self.credits - self.debits - self.held
+
+
+NOTHING: Final = Totals()
+"""The totals of an account in a unit that it never had."""
+
+
+@dataclass(slots=True)
+class Account:
+    """A place that owns postings. `least` is what `available` may not fall below; None where there is no such bound."""
+
+    name: str
+    account_type: str
+    policy: Policy = Policy.NO_OVERDRAFT
+    floor: int | None = None
+    least: int | None = 0
+    flags: frozenset[str] = frozenset()
+    flags_as_said: tuple[str, ...] = ()
+    book: str | None = None
+    alias: str | None = None
+    state: str | None = None
+    version: int = 0
+    totals: dict[str, Totals] = field(default_factory=dict)
+
+    def become(self, policy: Policy, floor: int | None) -> None:
+        """Take a policy on, with its floor."""
+        self.policy = policy
+        self.floor = floor
+        self.least = least(policy, floor)
+
+
+def least(policy: Policy, floor: int | None) -> int | None:
+    """Tell what `available` may not fall below under a policy; None where there is no such bound."""
+    if policy is Policy.NO_OVERDRAFT:
+        return 0
+    return floor if policy is Policy.CAPPED_OVERDRAFT else None
+
+
+class TypeOfAccount(NamedTuple):
+    """What accounts of a type may be; the first policy is the default."""
+
+    policies: tuple[Policy, ...]
+    singleton: bool = False
+
+
+class Admission(NamedTuple):
+    """Which types of account may stand on one side of a transfer."""
+
+    only: frozenset[str] = frozenset()
+    never: frozenset[str] = frozenset()
+
+    def admits(self, account_type: str) -> bool:
+        """Tell whether this type may; where nothing is listed, any may."""
+        return account_type not in self.never and (not self.only or account_type in self.only)
+
+
+class Kind(NamedTuple):
+    """Who may be source and who destination."""
+
+    source: Admission
+    destination: Admission
+
+    @classmethod
+    def between(cls, sources: Iterable[str], destinations: Iterable[str]) -> Self:
+        """Make the kind that admits these types; none listed is any."""
+        return cls(Admission(only=frozenset(sources)), Admission(only=frozenset(destinations)))
+
+
+class Book(NamedTuple):
+    """Which units and accounts may take part. An empty list admits all."""
+
+    name: str
+    version: int
+    units: frozenset[str]
+    flags: frozenset[str]
+    accounts: frozenset[str]
+    title: str | None = None
+
+    def admits_unit(self, unit: str) -> bool:
+        """Tell whether this unit may take part."""
+        return not self.units or unit in self.units
+
+    def admits(self, account: Account) -> bool:
+        """Tell whether this account may: it shares a flag, or is listed, or the book lists neither."""
+        return (
+            not (self.flags or self.accounts)
+            or account.name in self.accounts
+            or not self.flags.isdisjoint(account.flags)
+        )
+
+
+@dataclass(slots=True)
+class Part:
+    """What remains of one movement of a hold."""
+
+    source: str
+    destination: str
+    unit: str
+    remaining: int
+
+
+@dataclass(slots=True)
+class Hold:
+    """Amounts promised and not yet moved. It is open as long as the ledger has it."""
+
+    id: str
+    kind: str
+    book: str | None
+    expires_at: str | None
+    parts: list[Part]
+
+    def pot(self, source: str, destination: str, unit: str) -> list[Part]:
+        """Give the movements that agree in all three, the earlier first."""
+        return [
+            part for part in self.parts if (part.source, part.destination, part.unit) == (source, destination, unit)
+        ]
+
+
+@dataclass(slots=True)
+class Ad:
+    """An offer to take `base` and give `quote`. `taken` is the base that all exchanges took together."""
+
+    id: str
+    account: str
+    base: str
+    quote: str
+    rate: str
+    limit: int | None
+    taken: int = 0
+
+
+@dataclass(slots=True)
+class Ledger:
+    """One self-contained set of accounts. `sequence` and `at` are those of its last event; 0 and empty before there is
+    one.
+
+    `singletons` are the open accounts of the types that have one only. `expiring` is (time, hold) of the open holds
+    that expire, in order. `withdrawn` are the ids of ads that are used up. `market` is base, then quote, then the open
+    ads.
+    """
+
+    name: str
+    sequence: int = 0
+    at: str = ""
+    units: dict[str, int] = field(default_factory=dict)
+    account_types: dict[str, TypeOfAccount] = field(default_factory=dict)
+    kinds: dict[str, Kind] = field(default_factory=dict)
+    books: dict[str, Book] = field(default_factory=dict)
+    accounts: dict[str, Account] = field(default_factory=dict)
+    aliases: dict[str, Account] = field(default_factory=dict)
+    singletons: dict[str, Account] = field(default_factory=dict)
+    holds: dict[str, Hold] = field(default_factory=dict)
+    expiring: list[tuple[str, str]] = field(default_factory=list)
+    ads: dict[str, Ad] = field(default_factory=dict)
+    withdrawn: set[str] = field(default_factory=set)
+    market: dict[str, dict[str, dict[str, Ad]]] = field(default_factory=dict)
+
+    def named(self, party: str) -> Account | None:
+        """Find the account that a command names, by its name or its alias."""
+        return self.accounts.get(party) or self.aliases.get(party)
+
+    def post_ad(self, ad: Ad) -> None:
+        """Put an offer on the market."""
+        self.ads[ad.id] = ad
+        self.market.setdefault(ad.base, {}).setdefault(ad.quote, {})[ad.id] = ad
+
+    def withdraw_ad(self, ad_id: str) -> None:
+        """Take an offer off the market, for good."""
+        ad = self.ads.pop(ad_id)
+        self.withdrawn.add(ad_id)
+        del self.market[ad.base][ad.quote][ad_id]
+
+
+_ISSUER: Final = frozenset({"issuer"})
+_HOUSE: Final = frozenset({"issuer", "treasury"})
+_OUTSIDE: Final = frozenset({"external", "system"})
+
+UNITS: Final = {"QAZ": 2}
+ACCOUNT_TYPES: Final = {
+    "user": TypeOfAccount((Policy.NO_OVERDRAFT,)),
+    "issuer": TypeOfAccount((Policy.SYSTEM,), singleton=True),
+    "treasury": TypeOfAccount((Policy.NO_OVERDRAFT,), singleton=True),
+    "external": TypeOfAccount((Policy.EXTERNAL,)),
+    "system": TypeOfAccount((Policy.SYSTEM, Policy.UNCAPPED_OVERDRAFT)),
+    "credit": TypeOfAccount((Policy.CAPPED_OVERDRAFT, Policy.UNCAPPED_OVERDRAFT)),
+}
+KINDS: Final = {
+    "transfer": Kind(Admission(never=_HOUSE), Admission(never=_ISSUER)),
+    "mint": Kind(Admission(only=_ISSUER), Admission(never=_ISSUER)),
+    "burn": Kind(Admission(never=_ISSUER), Admission(only=_ISSUER)),
+    "deposit": Kind(Admission(only=_OUTSIDE), Admission(never=_ISSUER)),
+    "withdrawal": Kind(Admission(never=_HOUSE), Admission(only=_OUTSIDE)),
+    "disbursement": Kind(Admission(only=frozenset({"treasury"})), Admission(never=_ISSUER)),
+}
+OWN_KINDS: Final = frozenset({"fee", "exchange", "reversal", "capture", "envelope"})
+"""The ledger's own: no command names or defines one."""
+
+
+def built_in(ledger: Ledger) -> None:
+    """Put the registries in place that every ledger starts with."""
+    ledger.units.update(UNITS)
+    ledger.account_types.update(ACCOUNT_TYPES)
+    ledger.kinds.update(KINDS)

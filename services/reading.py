@@ -1,0 +1,64 @@
+"""From a record to a command that may be decided, or to a dead letter.
+
+These are the first rungs of `SPEC.md` 14: what can be said of a record by itself. What depends on the ledgers is asked in
+`services.shard`, where the story goes next.
+"""
+
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from schemas.codec import MOST_BYTES, MalformedError, decode_command, fingerprint, id_key
+from schemas.commands import Command
+from schemas.reasons import DeadReason
+from services.journal.ports import DeadLetter, Fingerprint, Key
+from services.kafka.ports import Record
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Reading(NamedTuple):
+    """A command as it was read: when, what, and what its id and its content are known by."""
+
+    record: Record
+    at: str
+    command: Command
+    key: Key
+    fingerprint: Fingerprint
+
+
+def read(record: Record, at: str | None = None) -> Reading | DeadLetter:
+    """Read one record.
+
+    Args:
+        record: as it came.
+        at: the time to decide it at, where that is not the broker's time of the record.
+    """
+    if record.value is not None and len(record.value) > MOST_BYTES:
+        return dead(record, DeadReason.TOO_LARGE, f"{len(record.value)} bytes, at most {MOST_BYTES}")
+    try:
+        command, canonical = decode_command(record.value, record.key)
+    except MalformedError as error:
+        return dead(record, DeadReason.MALFORMED, str(error))
+    ledger = command.ledger
+    if record.key is not None and record.key != ledger.encode():
+        return dead(record, DeadReason.KEY_MISMATCH, f"the key is not {ledger} - at `$.ledger`")
+    return Reading(record, at or time_of(record.at_ms), command, id_key(ledger, command.id), fingerprint(canonical))
+
+
+def dead(record: Record, reason: DeadReason, detail: str) -> DeadLetter:
+    """Make a dead letter of a record, as it came."""
+    return DeadLetter(record.offset, record.at_ms, record.key, record.value, record.headers, reason, detail)
+
+
+@lru_cache(maxsize=64)
+def time_of(at_ms: int) -> str:
+    """Give the time as events hold it.
+
+    >>> time_of(1_700_000_000_123)
+    '2023-11-14T22:13:20.123Z'
+
+    Args:
+        at_ms: milliseconds since 1970, UTC. The records of one Kafka batch share theirs.
+    """
+    return (_EPOCH + timedelta(milliseconds=at_ms)).isoformat(timespec="milliseconds")[:23] + "Z"

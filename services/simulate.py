@@ -1,0 +1,137 @@
+"""What would become of these commands: decided with no Kafka and no database, or on top of a ledger's present state.
+
+Law: the events are, byte for byte, those that the writer would store. Nothing is changed anywhere.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from itertools import islice
+from typing import Final
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from domain.state import Totals
+from schemas.codec import MOST_BYTES, parse_object
+from schemas.reasons import DeadReason
+from schemas.values import timestamp
+from services.journal.ports import DeadLetter, Recalled, Wanted
+from services.kafka.ports import Record
+from services.reading import Reading, dead, read
+from services.shard import NOTHING_RECALLED, Shard
+
+BEGINNING: Final = "1970-01-01T00:00:00.000Z"
+_BATCH: Final = 500
+
+Balances = dict[tuple[str, str, str], tuple[int, int, int]]
+"""Ledger, account and unit to debits, credits and held, in minimal parts."""
+
+
+class _Timed(Struct):
+    at: Raw | UnsetType = UNSET
+
+
+async def nothing_known(_: Wanted) -> Recalled:
+    """Recall nothing: there is no past."""
+    return NOTHING_RECALLED
+
+
+async def simulate(
+    lines: Iterable[bytes], shard: Shard, recall: Callable[[Wanted], Awaitable[Recalled]] = nothing_known
+) -> AsyncIterator[bytes]:
+    """Decide a file of commands, and give what comes of them.
+
+    Args:
+        lines: JSON Lines. One may carry `at`, the time to decide it at; else it is that of the line before.
+        shard: the state to begin on; it changes as the lines are decided.
+        recall: looks up what they refer to.
+
+    Yields:
+        Events, as they would be stored, and dead letters, in the order of the lines; without the newline.
+    """
+    readings = _read(lines)
+    draft = shard.begin()
+    while batch := list(islice(readings, _BATCH)):
+        recalled = await recall(shard.wanted(batch))
+        for reading in batch:
+            events, dead_letters = len(draft.entries), len(draft.dead_letters)
+            shard.decide(reading, recalled, draft)
+            for entry in draft.entries[events:]:
+                yield entry.data
+            for letter in draft.dead_letters[dead_letters:]:
+                yield _told(letter)
+
+
+def balances_of(shard: Shard) -> Balances:
+    """Give the totals of every account and unit as they stand."""
+    return {
+        (ledger.name, account.name, unit): (totals.debits, totals.credits, totals.held)
+        for ledger in shard.ledgers.values()
+        for account in ledger.accounts.values()
+        for unit, totals in account.totals.items()
+    }
+
+
+def changed(before: Balances, after: Balances) -> Iterator[bytes]:
+    """Give a line for each account and unit whose totals differ, in order of ledger, account and unit."""
+    for place in sorted(after):
+        old, new = before.get(place, (0, 0, 0)), after[place]
+        if old != new:
+            ledger, account, unit = place
+            line = {"type": "balance.v1", "ledger": ledger, "account": account, "unit": unit, "before": _told_of(old)}
+            yield msgspec.json.encode(line | {"after": _told_of(new)})
+
+
+def _read(lines: Iterable[bytes]) -> Iterator[Reading | DeadLetter]:
+    at = BEGINNING
+    for number, line in enumerate(lines, start=1):
+        text = line.removesuffix(b"\n")
+        if not text.strip(b" \t\r"):
+            continue
+        record = Record(number, 0, None, text, ())
+        if len(text) <= MOST_BYTES:
+            try:
+                at, text = _take_time(text, at)
+            except ValueError:
+                yield dead(record, DeadReason.MALFORMED, "not a time - at `$.at`")
+                continue
+        yield read(record._replace(value=text), at)
+
+
+def _take_time(line: bytes, before: str) -> tuple[str, bytes]:
+    """Take `at` off a line that carries one.
+
+    Raises:
+        ValueError: it is no time.
+    """
+    try:
+        timed = msgspec.json.decode(line, type=_Timed).at
+        if timed is UNSET:
+            return before, line
+        fields = msgspec.json.decode(line, type=dict[str, Raw])
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        return before, line
+    at = timestamp(msgspec.json.decode(timed, type=str))
+    try:
+        parse_object(line)
+    except (ValueError, RecursionError):
+        return at, line
+    del fields["at"]
+    rest = b",".join(msgspec.json.encode(name) + b":" + bytes(field) for name, field in fields.items())
+    return at, b"{" + rest + b"}"
+
+
+def _told(letter: DeadLetter) -> bytes:
+    line = {"type": "dead-letter", "line": letter.offset, "reason": letter.reason, "detail": letter.detail}
+    return msgspec.json.encode(line)
+
+
+def _told_of(totals: tuple[int, int, int]) -> dict[str, str]:
+    debits, credits_, held = totals
+    one = Totals(debits, credits_, held)
+    return {
+        "debits": str(debits),
+        "credits": str(credits_),
+        "held": str(held),
+        "balance": str(one.balance),
+        "available": str(one.available),
+    }
