@@ -1,7 +1,8 @@
 """What the writer and the publisher know of Kafka: records that come, messages that go.
 
-`Inbox` and `Outbox` have two implementations each: on Kafka (`services.kafka.inbox`, `services.kafka.outbox`), and on plain lists (`services.kafka.lists`),
-so that a whole writer and publisher can run in one process without a broker. One conformance suite holds both to the same behaviour.
+`Inbox` and `Outbox` have two implementations each: on Kafka (`services.kafka.inbox`, `services.kafka.outbox`), and on
+plain lists (`services.kafka.lists`), so that a whole writer and publisher can run in one process without a broker. One
+conformance suite holds both to the same behaviour.
 """
 
 from collections.abc import Sequence
@@ -69,7 +70,12 @@ class Inbox(Protocol):
         ...
 
     async def at(self, offset: int) -> Record:
-        """Read the one record at `offset`, wherever reading stands. Raises `Away`, and `Unexpected` where there is none."""
+        """Read the one record at `offset`, wherever reading stands.
+
+        Raises:
+            Away: Kafka does not answer.
+            Unexpected: there is no record at this place.
+        """
         ...
 
     async def close(self) -> None:
@@ -78,7 +84,7 @@ class Inbox(Protocol):
 
 
 class Outbox(Protocol):
-    """One partition of a topic that is written, in order. What is sent is acknowledged by all replicas, at least once."""
+    """One partition of a topic, written in order. What is sent is acknowledged by all replicas, at least once."""
 
     @property
     def partition(self) -> int:

@@ -1,0 +1,105 @@
+"""Takes the records of one partition of `commands` in order, from the place that the writer names.
+
+Law: no record is left out and none comes twice between two `seek`s; nothing is kept in Kafka about how far it was read
+(the journal knows). While records are being decided the next ones are already on their way.
+
+What happens to a record next: `services.writer`.
+"""
+
+import asyncio
+
+from services.kafka.partition import Chunk, Partition
+from services.kafka.ports import Bounds, Record
+from services.settings import Kafka
+
+
+class KafkaInbox:
+    """`Inbox` on Kafka. It connects by itself, when first asked; reading begins at 0 unless `seek` says otherwise.
+
+    A broker that goes away for some seconds is not noticed but by silence: `take` comes back empty. Longer, it raises
+    `Away`, again and again, and goes on at the same place when the broker is back.
+    """
+
+    def __init__(self, kafka: Kafka, topic: str, partition: int) -> None:
+        self._partition = Partition(kafka, topic, partition)
+        self._next = 0
+        self._held: list[Record] = []
+        self._taken = 0
+        self._coming: asyncio.Task[Chunk] | None = None
+
+    @property
+    def partition(self) -> int:
+        """The number of the partition."""
+        return self._partition.number
+
+    async def seek(self, offset: int) -> None:
+        """Read on at `offset`, whatever was read before."""
+        await self._stop_reading()
+        self._held, self._taken, self._next = [], 0, offset
+
+    async def take(self, most: int, most_bytes: int, wait_s: float) -> list[Record]:
+        """Take the records that have come, at the most `most`, at least one where there is one.
+
+        Args:
+            most: how many records at the most.
+            most_bytes: stop after the record with which the values together reach this size.
+            wait_s: how long to wait for the first; then the answer is empty.
+
+        Raises:
+            Away: Kafka has not answered for some seconds.
+            Unexpected: the place asked for is outside of what the partition holds, or what is there cannot be read.
+        """
+        if self._taken == len(self._held) and not await self._arrived(wait_s):
+            return []
+        end = min(self._taken + most, len(self._held))
+        taken = within(self._held[self._taken : end], most_bytes)
+        self._taken += len(taken)
+        return taken
+
+    async def bounds(self) -> Bounds:
+        """Tell what the partition holds now. Raises `Away`."""
+        return await self._partition.bounds()
+
+    async def at(self, offset: int) -> Record:
+        """Read the one record at `offset`, wherever reading stands. Raises `Away`, `Unexpected` where there is none."""
+        return await self._partition.at(offset)
+
+    async def close(self) -> None:
+        """Let go of connections. Never raises."""
+        await self._stop_reading()
+        await self._partition.close()
+
+    async def _arrived(self, wait_s: float) -> bool:
+        """Bring in what comes next, and ask for what comes after it."""
+        if self._coming is None:
+            self._coming = asyncio.create_task(self._partition.after(self._next))
+        done, _ = await asyncio.wait({self._coming}, timeout=wait_s)
+        if not done:
+            return False
+        coming, self._coming = self._coming, None
+        chunk = coming.result()
+        self._held, self._taken, self._next = chunk.records, 0, chunk.next
+        self._coming = asyncio.create_task(self._partition.after(self._next))
+        return True
+
+    async def _stop_reading(self) -> None:
+        coming, self._coming = self._coming, None
+        if coming is not None:
+            coming.cancel()
+            await asyncio.wait({coming})
+            if not coming.cancelled():
+                coming.exception()
+            # The broker would answer the next question on this connection only after the one given up.
+            await self._partition.close()
+
+
+def within(records: list[Record], most_bytes: int) -> list[Record]:
+    """Return the first of `records`, up to and including the one with which their values reach `most_bytes`."""
+    if sum([len(record.value or b"") for record in records]) <= most_bytes:
+        return records
+    size = 0
+    for count, record in enumerate(records, 1):
+        size += len(record.value or b"")
+        if size >= most_bytes:
+            return records[:count]
+    return records

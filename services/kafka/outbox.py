@@ -1,0 +1,144 @@
+"""Sends messages to one partition, in order, and finds again what was sent last.
+
+Law: what `send` returned from is with all replicas, in the order given. After a failure nobody knows how much arrived:
+the producer is thrown away with everything it had not sent, and the sender reads its own `tail` before it goes on.
+
+Who sends: `services.publisher`, replies of `services.writer`.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.record.default_records import DefaultRecordBatch
+
+from services.errors import Away, Unexpected
+from services.kafka.client import failure, options
+from services.kafka.partition import Partition
+from services.kafka.ports import Bounds, Message, Record
+from services.settings import Kafka
+
+# A value larger than this travels alone and compressed: it came in a compressed batch, and must fit where that did.
+BATCH_BYTES: Final = 512 * 1024
+
+# How long a send may go without any progress. aiokafka itself would retry for ever.
+PATIENCE_S: Final = 10.0
+
+_LETS_GO_S: Final = 2.0
+
+
+class KafkaOutbox:
+    """`Outbox` on Kafka. It connects by itself, when first asked, and anew after a failure."""
+
+    def __init__(self, kafka: Kafka, topic: str, partition: int) -> None:
+        self._kafka = kafka
+        self._partition = Partition(kafka, topic, partition)
+        self._producer: Any = None
+
+    @property
+    def partition(self) -> int:
+        """The number of the partition."""
+        return self._partition.number
+
+    async def tail(self) -> Record | None:
+        """Read the last record of the partition: the sender's own checkpoint. None where it is empty. Raises `Away`."""
+        bounds = await self._partition.bounds()
+        return None if bounds.begin == bounds.end else await self._partition.at(bounds.end - 1)
+
+    async def bounds(self) -> Bounds:
+        """Tell what the partition holds now. Raises `Away`."""
+        return await self._partition.bounds()
+
+    async def send(self, messages: Sequence[Message]) -> None:
+        """Send all, in this order, and return when all are acknowledged.
+
+        Raises:
+            Away: some may have been sent and some not; read the tail again before going on.
+            Unexpected: the topic is not there, or takes no message of this size.
+        """
+        acknowledged: list[asyncio.Future[Any]] = []
+        try:
+            async with asyncio.timeout(PATIENCE_S) as limit:
+                producer = await self._opened()
+                for batch in _batches(producer, messages):
+                    acknowledged.append(
+                        await producer.send_batch(batch, self._partition.topic, partition=self._partition.number)
+                    )
+                    limit.reschedule(_from_now(PATIENCE_S))
+                for one in acknowledged:
+                    await one
+                    limit.reschedule(_from_now(PATIENCE_S))
+        except BaseException as error:
+            for one in acknowledged:
+                one.cancel()
+            await self._abandon()
+            if isinstance(error, KafkaError | OSError):
+                raise await self._named(error) from error
+            raise
+
+    async def close(self) -> None:
+        """Let go of connections. Never raises."""
+        await self._abandon()
+        await self._partition.close()
+
+    async def _opened(self) -> Any:
+        if self._producer is None:
+            self._producer = AIOKafkaProducer(
+                acks="all", enable_idempotence=True, max_batch_size=BATCH_BYTES, **options(self._kafka)
+            )
+            await self._producer.start()
+        return self._producer
+
+    async def _abandon(self) -> None:
+        """Throw the producer away, unsent batches and all: its own `stop` would go on sending them."""
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        producer._closed = True  # noqa: SLF001 - it is what `stop` sets
+        sending = producer._sender.sender_task  # noqa: SLF001 - nothing public ends it without sending what is left
+        if sending is not None:
+            sending.cancel()
+        await producer.client.close()
+        if sending is not None:
+            await asyncio.wait({sending}, timeout=_LETS_GO_S)
+
+    async def _named(self, error: BaseException) -> Away | Unexpected:
+        if isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError):
+            return Unexpected(
+                f"{self._partition.topic} does not take a message of this size: {error}",
+                f"raise max.message.bytes of {self._partition.topic} to at least twice that of the commands topic",
+            )
+        named = failure(error, self._kafka)
+        if isinstance(named, Away):
+            try:
+                await self._partition.bounds()
+            except (Away, Unexpected) as told:
+                return told
+        return named
+
+
+def _batches(producer: Any, messages: Sequence[Message]) -> Iterator[Any]:
+    """Pack messages into batches. A message that fits into none comes to stand at the beginning of one, and alone."""
+    at_ms = int(time.time() * 1000)
+    batch = None
+    for message in messages:
+        key, value, headers = message
+        if batch is not None and batch.append(timestamp=at_ms, key=key, value=value, headers=headers) is not None:
+            continue
+        if batch is not None:
+            yield batch
+        if value is not None and len(value) > BATCH_BYTES:
+            batch = BatchBuilder(BATCH_BYTES, DefaultRecordBatch.CODEC_ZSTD)
+        else:
+            batch = producer.create_batch()
+        batch.append(timestamp=at_ms, key=key, value=value, headers=headers)
+    if batch is not None:
+        yield batch
+
+
+def _from_now(seconds: float) -> float:
+    return asyncio.get_running_loop().time() + seconds
