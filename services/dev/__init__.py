@@ -1,11 +1,14 @@
-"""The local installation: real PostgreSQL and real Kafka without Docker, for `defter dev`, `defter demo`, `defter bench` and the tests.
+"""The local installation: real PostgreSQL and real Kafka without Docker.
+
+For `defter dev`, `defter demo`, `defter bench` and the tests.
 
     with Installation(directory) as it:
         it.addresses.database, it.addresses.kafka     # where they answer
         it.kafka.kill(); it.kafka.run(print)          # kill -9, and again
         it.postgres.stop_at_once(); it.postgres.run() # as if the power had gone, and again
 
-Both end with the process that started them, even when that is killed: `keeper` sees to it. `find(directory)` tells whether one runs, and where.
+Both end with the process that started them, even when that is killed: `keeper` sees to it. `find(directory)` tells
+whether one runs, and where.
 
     installation   both, in one directory, for one owner
     postgres       PostgreSQL: its settings and why each

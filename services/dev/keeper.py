@@ -1,10 +1,12 @@
 """Keeps one server for one owner, and ends it when the owner is gone, however the owner went.
 
-Run as a program of its own, beside the server. Its standard input is a pipe that nobody writes to: the owner holds the other end, and the operating system
-closes it when the owner ends, even by `kill -9`. That is all the watching there is, and it is the same on Linux and macOS.
+Run as a program of its own, beside the server. Its standard input is a pipe that nobody writes to: the owner holds
+the other end, and the operating system closes it when the owner ends, even by `kill -9`. That is all the watching
+there is, and it is the same on Linux and macOS.
 
-The law: who holds the lock file is alive. The server and all its children inherit the lock, so whoever obtains it knows that nothing of an earlier server is
-left, without asking after process numbers that may long belong to someone else.
+The law: who holds the lock file is alive. The server and all its children inherit the lock, so whoever obtains it
+knows that nothing of an earlier server is left, without asking after process numbers that may long belong to someone
+else.
 
 Standard library only, and nothing of Defter: it must start quickly and outlive everything.
 """

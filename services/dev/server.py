@@ -1,7 +1,7 @@
 """One server process under a keeper: started, stopped, killed and started again, and never left behind.
 
-What a server is made of (its command, its files) is told by `services.dev.postgres` and `services.dev.kafka`; who keeps it alive no longer than its owner is
-`services.dev.keeper`.
+What a server is made of (its command, its files) is told by `services.dev.postgres` and `services.dev.kafka`; who
+keeps it alive no longer than its owner is `services.dev.keeper`.
 """
 
 import os
@@ -122,7 +122,8 @@ class Server:
 
     def _keeper_command(self) -> list[str]:
         plan = self.plan
-        # An isolated interpreter and a path, not a module's name: it starts in 20 ms and imports nothing of the project.
+        # An isolated interpreter and a path, not a module's name: it starts in 20 ms and imports nothing of the
+        # project.
         command = [sys.executable, "-I", "-S", keeper.__file__]
         command += ["--lock", str(plan.directory / "lock"), "--pid", str(plan.directory / "pid")]
         command += ["--signal", str(int(plan.abrupt if self.trash else plan.polite))]

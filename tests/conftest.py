@@ -1,0 +1,118 @@
+"""What every test may ask for: a database and a topic prefix of its own, or servers of its own to kill.
+
+    database           a DSN: an empty database, for this test only
+    kafka              bootstrap servers
+    prefix             a topic prefix that nobody else uses
+    installation       both servers' addresses
+    own_installation   makes a PostgreSQL and a Kafka for this test only
+
+Nothing is started for tests that ask for none of these. With `CI=true` a skipped test is a failed one.
+"""
+
+import os
+import secrets
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import psycopg
+import pytest
+
+from services.dev import Addresses, Installation
+from tests.servers import Servers, ask
+
+SERVERS = pytest.StashKey[Servers]()
+CI = os.environ.get("CI") == "true"
+
+# How long an example takes says nothing about the ledger.
+hypothesis.settings.register_profile("defter", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("defter")
+
+
+@pytest.fixture(scope="session")
+def installation(pytestconfig: pytest.Config) -> Addresses:
+    """Where the PostgreSQL and the Kafka answer that all tests share. They are not to be stopped."""
+    worker: dict[str, Any] | None = getattr(pytestconfig, "workerinput", None)
+    return ask(*worker["door"]) if worker else pytestconfig.stash[SERVERS].addresses()
+
+
+@pytest.fixture(scope="session")
+def superuser(installation: Addresses) -> Iterator[psycopg.Connection]:
+    """A connection that may do anything on the shared PostgreSQL."""
+    with psycopg.connect(installation.database, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def database(installation: Addresses, superuser: psycopg.Connection) -> Iterator[str]:
+    """The DSN of an empty database of one's own."""
+    name = f"t_{secrets.token_hex(6)}"
+    superuser.execute(f"create database {name}")
+    yield installation.database.rpartition("/")[0] + f"/{name}"
+    superuser.execute(f"drop database {name} with (force)")
+
+
+@pytest.fixture(scope="session")
+def kafka(installation: Addresses) -> str:
+    """The bootstrap servers of the Kafka that all tests share."""
+    return installation.kafka
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A topic prefix of one's own."""
+    return f"t{secrets.token_hex(6)}."
+
+
+@pytest.fixture
+def own_installation(tmp_path: Path) -> Iterator[Callable[[], Installation]]:
+    """Makes an installation of one's own, started, for tests that stop or kill servers."""
+    made: list[Installation] = []
+
+    def make() -> Installation:
+        made.append(Installation(tmp_path / f"installation-{len(made)}", keep=False))
+        made[-1].start()
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.stop()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Only the process started by hand owns servers; it starts none before a test asks."""
+    if not hasattr(config, "workerinput"):
+        config.stash[SERVERS] = Servers()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the servers after the last test of the last worker."""
+    if SERVERS in config.stash:
+        config.stash[SERVERS].close()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of pytest-xdist where the door is."""
+    node.workerinput["door"] = node.config.stash[SERVERS].open_door()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With `CI=true`, turn a skipped test into a failed one."""
+    report = yield
+    if CI and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which counts as failed with CI=true: {report.longrepr}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """With `CI=true`, turn a skipped file into a failed one."""
+    report = yield
+    if CI and report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which counts as failed with CI=true: {report.longrepr}"
+    return report
