@@ -1,7 +1,7 @@
 """From a record to a command that may be decided, or to a dead letter.
 
-These are the first rungs of `SPEC.md` 14: what can be said of a record by itself. What depends on the ledgers is asked in
-`services.shard`, where the story goes next.
+These are the first rungs of `SPEC.md` 14: what can be said of a record by itself. What depends on the ledgers is asked
+in `services.shard`, where the story goes next.
 """
 
 from datetime import UTC, datetime, timedelta

@@ -1,10 +1,11 @@
 """A shard in memory: its ledgers, and what they decided that is not yet looked up in the journal.
 
-Law: what is decided here stands in no doubt. A batch is decided on top of the one that is still being committed; so what
-that one brought about (its ids, its events) is kept here, in generations, until a recall that began after its commit is in use.
+Law: what is decided here stands in no doubt. A batch is decided on top of the one that is still being committed; so
+what that one brought about (its ids, its events) is kept here, in generations, until a recall that began after its
+commit is in use.
 
-The story: `services.writer` reads records (`services.reading`), asks the journal for `wanted`, and hands both to `decide`. The
-`Draft` then goes to `Journal.append`.
+The story: `services.writer` reads records (`services.reading`), asks the journal for `wanted`, and hands both to
+`decide`. The `Draft` then goes to `Journal.append`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -125,7 +126,9 @@ class Shard:
             if known == fingerprint:
                 draft.duplicates += 1
             else:
-                draft.dead_letters.append(dead(record, DeadReason.ID_REUSED, "the id has its outcome, for other content"))
+                draft.dead_letters.append(
+                    dead(record, DeadReason.ID_REUSED, "the id has its outcome, for other content")
+                )
             return
         for event in advance(ledger, command, at, self._facts(command, recalled)):
             _record(event, draft)

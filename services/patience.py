@@ -1,0 +1,61 @@
+"""Waiting for what does not answer: for ever, with growing, capped, jittered pauses, and said once.
+
+One policy for every dependency. Whoever waits is not ready meanwhile.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol, TypeVar
+
+import structlog
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
+from tenacity.wait import wait_random_exponential
+
+from services.errors import Away
+
+_Answer = TypeVar("_Answer")
+
+_log = structlog.get_logger()
+
+FIRST_PAUSE_S: Final = 0.05
+LONGEST_PAUSE_S: Final = 2.0
+
+
+class Readiness(Protocol):
+    """Told whether a part of the process is able to work."""
+
+    def waits(self, part: str, why: str) -> None:
+        """The part waits, for this reason."""
+
+    def works(self, part: str) -> None:
+        """The part works."""
+
+
+async def patiently(part: str, call: Callable[[], Awaitable[_Answer]], readiness: Readiness) -> _Answer:
+    """Call until there is an answer.
+
+    Args:
+        part: who waits, as it appears in the log and in readiness.
+        call: raises `Away` as long as there is no answer; anything else it raises is passed on.
+        readiness: is told when waiting begins and ends.
+    """
+    waiting = False
+
+    def begin(state: RetryCallState) -> None:
+        nonlocal waiting
+        if not waiting:
+            waiting = True
+            why = str(state.outcome.exception()) if state.outcome else ""
+            readiness.waits(part, why)
+            _log.warning("waiting", part=part, why=why)
+
+    attempts = AsyncRetrying(
+        retry=retry_if_exception_type(Away),
+        wait=wait_random_exponential(multiplier=FIRST_PAUSE_S, max=LONGEST_PAUSE_S),
+        before_sleep=begin,
+        reraise=True,
+    )
+    answer = await attempts(call)
+    if waiting:
+        readiness.works(part)
+        _log.info("back", part=part)
+    return answer

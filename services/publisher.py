@@ -1,0 +1,157 @@
+"""Copies the journal of one shard to Kafka: events to `events`, dead letters to `dead-letters`, bytes untouched.
+
+Law: in order, at least once, and nothing left out. The checkpoint is the tail of the output itself: the last `position`
+on `events`, the last `offset` on `dead-letters`. So a crash between sending and noting cannot be told from one before
+sending, and under load nothing is written to the database.
+
+What happens next is the business of subscribers; they drop duplicates by (`ledger`, `sequence`).
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from services.errors import Away, Unexpected
+from services.journal.ports import DeadLetter, Journal, Row
+from services.kafka.ports import Message, Outbox, Record
+from services.patience import Readiness, patiently
+from services.writer import POLL_S, Point, no_point
+
+_log = structlog.get_logger()
+
+PAGE: Final = 4000
+LETTERS: Final = 200
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far the outputs of a shard have come: the position of the last event, the offset of the last dead letter."""
+
+    position: int = 0
+    letter: int = -1
+
+
+class Publisher:
+    """The one publisher of a shard.
+
+    Args:
+        journal: of the shard.
+        events: the partition of `events` with the shard's number.
+        letters: the partition of `dead-letters` with the shard's number.
+        commands: the name of the topic that dead letters came from.
+        readiness: is told while something is waited for.
+        point: called at `sent`, between a page and the next.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        events: Outbox,
+        letters: Outbox,
+        commands: str,
+        readiness: Readiness,
+        *,
+        point: Point = no_point,
+    ) -> None:
+        """Know the shard and its outputs; nothing is read before `run`."""
+        self.progress = Progress()
+        self._journal = journal
+        self._events = events
+        self._letters = letters
+        self._origin = (("topic", commands.encode()), ("partition", b"%d" % journal.shard))
+        self._readiness = readiness
+        self._point = point
+        self._part = f"publisher {journal.shard}"
+
+    async def run(self, stop: asyncio.Event, *, start: int = 0) -> None:
+        """Publish until `stop`.
+
+        Args:
+            stop: ends the run after the page in flight.
+            start: the position to publish after, where `events` holds nothing yet.
+
+        Raises:
+            Unexpected: what was published is not in the journal: a restored database.
+        """
+        rows: list[Row] = []
+        lost = True
+        while not stop.is_set():
+            try:
+                if lost:
+                    await patiently(self._part, lambda: self._resume(start), self._readiness)
+                    rows, lost = [], False
+                letters = await self._send_letters()
+                rows = await self._send(rows) if rows else await self._read(self.progress.position)
+            except Away as away:
+                _log.warning("sending failed, the tail is read again", part=self._part, why=str(away))
+                lost = True
+            else:
+                if not rows and not letters:
+                    await self._journal.changed(POLL_S)
+
+    async def _resume(self, start: int) -> None:
+        """Find the place to go on from, in the outputs themselves."""
+        last = await self._events.tail()
+        self.progress.position = start if last is None else _number(last, "position")
+        if last is not None:
+            await self._same_journal(last)
+        letter = await self._letters.tail()
+        self.progress.letter = -1 if letter is None else _number(letter, "offset")
+
+    async def _same_journal(self, last: Record) -> None:
+        position = self.progress.position
+        rows = await self._journal.read(position - 1, 1)
+        if not rows or rows[0].position != position or rows[0].data != last.value:
+            raise Unexpected(
+                f"the last event published, position {position} at offset {last.offset}, is not in the journal",
+                "the database was restored from before it: see docs/incidents.md, `database restored`",
+            )
+
+    async def _send(self, rows: Sequence[Row]) -> list[Row]:
+        """Send a page of events while the next one is read, and give that."""
+        ahead = asyncio.ensure_future(self._read(rows[-1].position))
+        try:
+            await self._events.send([_event(row) for row in rows])
+        except BaseException:
+            ahead.cancel()
+            raise
+        self.progress.position = rows[-1].position
+        await self._point("sent")
+        return await ahead
+
+    async def _send_letters(self) -> int:
+        letters = await patiently(
+            self._part, lambda: self._journal.dead_letters(self.progress.letter, LETTERS), self._readiness
+        )
+        if letters:
+            await self._letters.send([self._letter(letter) for letter in letters])
+            self.progress.letter = letters[-1].offset
+        return len(letters)
+
+    async def _read(self, after: int) -> list[Row]:
+        return await patiently(self._part, lambda: self._journal.read(after, PAGE), self._readiness)
+
+    def _letter(self, letter: DeadLetter) -> Message:
+        said = (("reason", letter.reason.encode()), ("detail", letter.detail.encode()))
+        place = ("offset", b"%d" % letter.offset)
+        return Message(letter.key, letter.value, (*said, *self._origin, place, *letter.headers))
+
+
+def _event(row: Row) -> Message:
+    ledger = row.ledger.encode()
+    headers = (("ledger", ledger), ("sequence", b"%d" % row.sequence), ("position", b"%d" % row.position))
+    return Message(ledger, row.data, headers)
+
+
+def _number(record: Record, name: str) -> int:
+    """Read a header of ours that is a number; the first of a name counts."""
+    for header, value in record.headers:
+        if header == name and value is not None:
+            return int(value)
+    raise Unexpected(
+        f"the last record, at offset {record.offset}, has no header {name}",
+        "something else wrote to this topic: give Defter topics of its own, or another DEFTER_PREFIX",
+    )

@@ -1,0 +1,237 @@
+"""Takes commands from one partition and adds what is decided to the journal.
+
+One batch, start to end:
+
+    records -> read -> Journal.recall -> decide, apply -> Journal.append (the commands' next offset included)
+
+While a batch is being committed the next one is decided on top of it; at most one commit is in flight. So batches grow
+by themselves under load, and a lone command is committed at once.
+
+What happens to the events next: `services.publisher`, `services.projector`. Who gets a partition: `services.writing`.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+import structlog
+
+from services.errors import Unexpected
+from services.journal.ports import Batch, Journal, OtherWriter, Standing
+from services.kafka.ports import Inbox, Record
+from services.patience import Readiness, patiently
+from services.reading import read
+from services.shard import Draft, Shard
+
+_log = structlog.get_logger()
+
+RULES: Final = "1"
+"""The version of the rules that decide. It changes when the same input would give other bytes."""
+
+MOST_RECORDS: Final = 2000
+MOST_BYTES: Final = 1024 * 1024
+POLL_S: Final = 0.25
+AHEAD_MS: Final = 5 * 60 * 1000
+"""A record stamped further than this past our own clock is not decided until it is due."""
+
+Point = Callable[[str], Awaitable[None]]
+"""Called at named points of the way, so that a test can stop the world there."""
+
+
+async def no_point(_: str) -> None:
+    """Pass by."""
+
+
+def wall_clock_ms() -> int:
+    """Read the clock: milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a writer has done since it started."""
+
+    batches: int = 0
+    commands: int = 0
+    events: int = 0
+    duplicates: int = 0
+    dead_letters: int = 0
+
+
+class Writer:
+    """The one writer of a partition.
+
+    Args:
+        inbox: the partition.
+        journal: of the shard of the same number.
+        partitions: how many partitions the commands topic has.
+        readiness: is told while something is waited for.
+        now_ms: our own clock, only ever compared with the broker's.
+        point: called at `decided`, `committing` and `committed`.
+    """
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        journal: Journal,
+        partitions: int,
+        readiness: Readiness,
+        *,
+        now_ms: Callable[[], int] = wall_clock_ms,
+        point: Point = no_point,
+    ) -> None:
+        """Know the partition; nothing is read and nothing claimed before `run`."""
+        self.tally = Tally()
+        self._inbox = inbox
+        self._journal = journal
+        self._partitions = partitions
+        self._readiness = readiness
+        self._now_ms = now_ms
+        self._point = point
+        self._part = f"writer {inbox.partition}"
+        self._shard = Shard(inbox.partition, partitions)
+        self._standing: Standing | None = None
+        self._commit: asyncio.Task[None] | None = None
+        self._unforgotten = 0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Decide commands until `stop`, then finish the batch in flight.
+
+        A crash anywhere in between is harmless: whatever was not committed is read and decided again. May be run again,
+        and goes on with what is in memory if nobody else wrote meanwhile.
+
+        Raises:
+            OtherWriter: another writer took the shard over. Give the partition up, and join again.
+            Unexpected: the topic or the database is not the one that the shard was written from.
+        """
+        try:
+            await self._take_over()
+            while not stop.is_set():
+                records = await self._due(await self._take(), stop)
+                if records:
+                    await self._handle(records)
+        except OtherWriter:
+            self._standing = None
+            raise
+        finally:
+            await self._finish()
+
+    async def _take_over(self) -> None:
+        """Claim the shard and load its ledgers, unless they are in memory and still true."""
+        await self._finish()
+        standing = await patiently(self._part, self._journal.standing, self._readiness)
+        if self._standing is None or standing[:2] != self._standing[:2]:
+            standing = await patiently(self._part, lambda: self._journal.claim(RULES), self._readiness)
+            await patiently(self._part, self._load, self._readiness)
+        self._standing = standing
+        await patiently(self._part, lambda: _same_topic(self._inbox, standing), self._readiness)
+        await self._inbox.seek(standing.next)
+        _log.info("writing", shard=self._inbox.partition, epoch=standing.epoch, next=standing.next)
+
+    async def _load(self) -> None:
+        self._shard = Shard(self._inbox.partition, self._partitions)
+        self._unforgotten = 0
+        async for rows in self._journal.load():
+            self._shard.restore(rows)
+
+    async def _take(self) -> list[Record]:
+        if self._commit is not None and self._commit.done():
+            await self._finish()
+        return await patiently(self._part, lambda: self._inbox.take(MOST_RECORDS, MOST_BYTES, POLL_S), self._readiness)
+
+    async def _due(self, records: list[Record], stop: asyncio.Event) -> list[Record]:
+        """Wait until no record is stamped too far in the future; none is left when stopped before."""
+        if not records or records[-1].at_ms <= self._now_ms() + AHEAD_MS:
+            return records
+        _log.error("records from the future", shard=self._inbox.partition, offset=records[0].offset)
+        self._readiness.waits(self._part, "the broker's clock is ahead of ours")
+        while records[-1].at_ms > self._now_ms() + AHEAD_MS:
+            if stop.is_set():
+                return []
+            await asyncio.sleep(POLL_S)
+        self._readiness.works(self._part)
+        return records
+
+    async def _handle(self, records: Sequence[Record]) -> None:
+        """Decide one batch, and begin its commit once the one before is done."""
+        readings = [read(record) for record in records]
+        wanted = self._shard.wanted(readings)
+        durable = self._unforgotten if self._commit is None or self._commit.done() else self._unforgotten - 1
+        recalled = await patiently(self._part, lambda: self._journal.recall(wanted), self._readiness)
+        self._shard.forget(durable)
+        self._unforgotten += 1 - durable
+        draft = self._shard.begin()
+        for reading in readings:
+            self._shard.decide(reading, recalled, draft)
+        await self._point("decided")
+        await self._finish()
+        self._count(records, draft)
+        self._commit = asyncio.create_task(self._append(_batch(records, draft, self._standing)))
+
+    async def _append(self, batch: Batch) -> None:
+        await self._point("committing")
+        await self._journal.append(batch)
+        await self._point("committed")
+
+    async def _finish(self) -> None:
+        """Wait for the commit in flight, if there is one."""
+        commit, self._commit = self._commit, None
+        if commit is not None:
+            await commit
+
+    def _count(self, records: Sequence[Record], draft: Draft) -> None:
+        tally = self.tally
+        tally.batches += 1
+        tally.commands += len(records)
+        tally.events += len(draft.entries)
+        tally.duplicates += draft.duplicates
+        tally.dead_letters += len(draft.dead_letters)
+
+
+def digest_of(record: Record) -> bytes:
+    """Give the 32 bytes by which a record is known again: SHA-256 of its key and value, each with its length."""
+    digest = sha256()
+    for part in (record.key, record.value):
+        digest.update(b"-" if part is None else b"%d:" % len(part) + part)
+    return digest.digest()
+
+
+def _batch(records: Sequence[Record], draft: Draft, standing: Standing | None) -> Batch:
+    last = records[-1]
+    return Batch(
+        entries=draft.entries,
+        ids=draft.ids,
+        opened=draft.opened,
+        dead_letters=draft.dead_letters,
+        next=last.offset + 1,
+        last_at_ms=last.at_ms,
+        last_digest=digest_of(last),
+        replied=standing.replied if standing else 0,
+    )
+
+
+async def _same_topic(inbox: Inbox, standing: Standing) -> None:
+    """Make sure that the partition is the one that was read up to `next`.
+
+    Raises:
+        Away: Kafka does not answer.
+        Unexpected: it is shorter, begins later, or the record before `next` is another.
+    """
+    remedy = (
+        "bring the topic back, or see docs/incidents.md, `commands topic made anew`: "
+        "the journal is whole, only the place to read on from is in question"
+    )
+    where = f"commands partition {inbox.partition}"
+    begin, end = await inbox.bounds()
+    if standing.next > end:
+        raise Unexpected(f"{where} ends at offset {end}, before the stored offset {standing.next}", remedy)
+    if standing.next < begin:
+        raise Unexpected(f"{where} begins at offset {begin}, after the stored offset {standing.next}", remedy)
+    if standing.last_digest is None or standing.next == begin:
+        return
+    record = await inbox.at(standing.next - 1)
+    if (record.at_ms, digest_of(record)) != (standing.last_at_ms, standing.last_digest):
+        raise Unexpected(f"{where} holds another record at offset {record.offset} than the one decided", remedy)
