@@ -19,7 +19,7 @@ import hypothesis
 import psycopg
 import pytest
 
-from services.dev import Addresses, Installation
+from services.dev import Addresses, Installation, archive
 from tests.servers import Servers, ask
 
 SERVERS = pytest.StashKey[Servers]()
@@ -72,6 +72,7 @@ def own_installation(tmp_path: Path) -> Iterator[Callable[[], Installation]]:
 
     def make() -> Installation:
         made.append(Installation(tmp_path / f"installation-{len(made)}", keep=False))
+        archive.make()
         made[-1].start()
         return made[-1]
 

@@ -11,7 +11,7 @@ import threading
 from multiprocessing.connection import Client, Listener
 from pathlib import Path
 
-from services.dev import Addresses, Installation
+from services.dev import Addresses, Installation, archive
 
 
 class Servers:
@@ -33,6 +33,7 @@ class Servers:
                 directory = Path(tempfile.mkdtemp(prefix="defter-tests-"))
                 installation = Installation(directory, keep=False)
                 try:
+                    archive.make()
                     installation.start()
                 except Exception as failure:
                     self._failure = failure

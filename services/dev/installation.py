@@ -21,7 +21,7 @@ from services.dev.kafka import Kafka
 from services.dev.postgres import Postgres
 from services.errors import Unexpected
 
-LOCK_WAIT_S = 2.0
+LOCK_WAIT_S = 1.0
 
 
 class Addresses(NamedTuple):

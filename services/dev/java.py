@@ -23,10 +23,15 @@ def executable() -> str:
 
 
 def version(java: str) -> int:
-    """Return the major version of this `java`; 0 when it cannot be run, as the placeholder that macOS has."""
-    try:
-        told = subprocess.run([java, "-version"], capture_output=True, text=True, check=True, timeout=20).stderr
-    except (OSError, subprocess.SubprocessError):
-        return 0
-    found = re.search(r'version "(\d+)', told)
+    """Return the major version of this `java`; 0 when it is none."""
+    found = re.search(r'version "(\d+)', about(java))
     return int(found[1]) if found else 0
+
+
+@cache
+def about(java: str) -> str:
+    """Return what this `java` says of itself; nothing when it cannot be run, as the placeholder that macOS has."""
+    try:
+        return subprocess.run([java, "-version"], capture_output=True, text=True, check=True, timeout=20).stderr
+    except (OSError, subprocess.SubprocessError):
+        return ""
