@@ -23,8 +23,10 @@ from aiokafka.errors import (
     GroupAuthorizationFailedError,
     IllegalSaslStateError,
     IncompatibleBrokerVersion,
+    KafkaConnectionError,
     KafkaError,
     LeaderNotAvailableError,
+    NodeNotReadyError,
     SaslAuthenticationFailed,
     TopicAuthorizationFailedError,
     UnsupportedSaslMechanismError,
@@ -149,7 +151,9 @@ def failure(error: BaseException, kafka: Kafka) -> Away | Unexpected:
             f"Kafka at {kafka.servers} refuses: {_told(error)}",
             "give this user the right to read, write and describe the topics and the group under DEFTER_PREFIX",
         )
-    return Away(f"Kafka at {kafka.servers} does not answer: {_told(error)}")
+    if isinstance(error, TimeoutError | KafkaConnectionError | NodeNotReadyError):
+        return Away(f"Kafka at {kafka.servers} does not answer")
+    return Away(f"Kafka at {kafka.servers} does not answer as it should: {_told(error)}")
 
 
 async def _raise_if_login_is_refused(kafka: Kafka) -> None:

@@ -8,8 +8,9 @@ What happens to a record next: `services.writer`.
 
 import asyncio
 
-from services.kafka.partition import Chunk, Partition
+from services.kafka.partition import Partition
 from services.kafka.ports import Bounds, Record
+from services.kafka.records import Chunk
 from services.settings import Kafka
 
 

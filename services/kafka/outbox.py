@@ -127,6 +127,7 @@ def _batches(producer: Any, messages: Sequence[Message]) -> Iterator[Any]:
     batch = None
     for message in messages:
         key, value, headers = message
+        headers = headers if type(headers) is list else list(headers)
         if batch is not None and batch.append(timestamp=at_ms, key=key, value=value, headers=headers) is not None:
             continue
         if batch is not None:

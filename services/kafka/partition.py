@@ -9,7 +9,7 @@ silent jump to another; and a broker that is restarted is met anew within the pa
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 from aiokafka.errors import (
     CorruptRecordException,
@@ -21,11 +21,11 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.offset import OffsetRequest
-from aiokafka.record.memory_records import MemoryRecords
 
 from services.errors import Away, Unexpected
 from services.kafka.client import PATIENCE_S, Client, failure
 from services.kafka.ports import Bounds, Record
+from services.kafka.records import Chunk, decoded
 from services.settings import Kafka
 
 _Answer = TypeVar("_Answer")
@@ -40,18 +40,10 @@ _LATEST: Final = -1
 _CONSUMER: Final = -1
 _READ_UNCOMMITTED: Final = 0
 _READING_ON: Final = 2
-_new = tuple.__new__
 
 
 class _Missing(Away):
     """The cluster answers that there is no such partition, as it also does for a moment after it was made."""
-
-
-class Chunk(NamedTuple):
-    """Records of one answer, and the offset to ask for next. They may have gaps between them."""
-
-    records: list[Record]
-    next: int
 
 
 class Partition:
@@ -139,7 +131,7 @@ class Partition:
         _, code, *_, batches = answer.topics[0][1][0]
         await self._raise_for(code, offset)
         try:
-            return _decoded(batches, offset)
+            return decoded(batches, offset)
         except (CorruptRecordException, UnsupportedCodecError) as error:
             raise Unexpected(
                 f"{self.topic}, partition {self.number}, cannot be read from offset {offset} on: {error}",
@@ -170,25 +162,3 @@ class Partition:
             "the topic was cut short, expired or made anew: bring back the one that was read before, or begin with a "
             "fresh database and prefix",
         )
-
-
-def _decoded(batches: Any, offset: int) -> Chunk:
-    """Return what an answer holds from `offset` on; its first batch may begin before."""
-    memory = MemoryRecords(batches)
-    records: list[Record] = []
-    following = offset
-    while memory.has_next():
-        batch = memory.next_batch()
-        if not batch.validate_crc():
-            raise CorruptRecordException("the checksum of a batch is wrong")
-        following = batch.next_offset
-        if batch.is_control_batch:
-            continue
-        # Commands are counted in millions: a tuple made so costs half of what `Record(…)` does.
-        records += [
-            _new(Record, (record.offset, record.timestamp, record.key, record.value, record.headers))
-            for record in batch
-        ]
-    while records and records[0].offset < offset:
-        del records[0]
-    return Chunk(records, following)
