@@ -9,7 +9,7 @@ INSTALL := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no
 COMPILE := CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
 	--no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
-# Workers for the tests: one a core.
+# Workers for the tests: one a core. A file stays together, for what its tests share.
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
@@ -22,7 +22,7 @@ demo: $(DEFTER) ## real PostgreSQL and Kafka, some hundred commands, balances th
 	@$(BIN)/defter demo
 
 test: $(VENV) ## every test; with CI=true a skip is a failure
-	@$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup
+	@$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
 
 lint: $(VENV) ## ruff (all rules), formatting, mypy --strict
 	@$(BIN)/ruff check .

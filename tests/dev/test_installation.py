@@ -30,9 +30,6 @@ time.sleep(1000)
 """
 
 
-pytestmark = pytest.mark.xdist_group("dev")  # many share one installation
-
-
 @pytest.fixture(scope="module", autouse=True)
 def quick() -> None:
     archive.make()
