@@ -1,5 +1,6 @@
-"""Accounts: opened, updated, frozen, unfrozen, closed. Each change is a version, and each event says all of the
-account.
+"""Accounts: opened, updated, frozen, unfrozen, closed.
+
+Each change is a version, and each event says all of the account.
 """
 
 from collections.abc import Iterable

@@ -31,8 +31,9 @@ def define(ledger: Ledger, command: DefineBook, at: str) -> BookDefined | Comman
 
 
 def not_admitted(ledger: Ledger, named: str | None, changes: Sequence[Change]) -> Objection | None:
-    """Ask whether each posting is admitted by the book that judges it: the named one, else the account's home, else
-    `default`, else none.
+    """Ask whether each posting is admitted by the book that judges it.
+
+    That is the named one, else the account's home, else `default`, else none.
     """
     if named is not None:
         book = ledger.books.get(named)

@@ -1,5 +1,6 @@
-"""The state of a posting, from running totals alone: postings of an account in a unit are consumed first in, first out,
-and nothing is ever rewritten.
+"""The state of a posting, from running totals alone.
+
+Postings of an account in a unit are consumed first in, first out, and nothing is ever rewritten.
 
 Law: what is not consumed of all postings, signed, adds up to the balance; what is open adds up to `available`, wherever
 that is not below zero.

@@ -63,7 +63,7 @@ def advance(ledger: Ledger, command: Command, at: str, facts: Facts = NO_FACTS) 
     return events
 
 
-def decide(ledger: Ledger, command: Command, at: str, facts: Facts = NO_FACTS) -> Event:  # noqa: C901, PLR0911, PLR0912 - a table, one line a command
+def decide(ledger: Ledger, command: Command, at: str, facts: Facts = NO_FACTS) -> Event:
     """Decide one command: what it brings about, or why not. Pure; the ledger is read and never changed."""
     match command:
         case Transfer():

@@ -1,5 +1,6 @@
-"""Envelopes: transfers that name the exact postings that they consume and create. Of two that consume one posting, the
-first wins.
+"""Envelopes: transfers that name the exact postings that they consume and create.
+
+Law: of two that consume one posting, the first wins.
 """
 
 from collections import defaultdict
@@ -19,7 +20,7 @@ from schemas.values import Policy
 
 
 class Consumed(NamedTuple):
-    """A positive posting to be consumed: it covers the credits of its account after `start`, up to and including `end`."""
+    """A positive posting to be consumed: the credits of its account after `start`, up to and including `end`."""
 
     id: str
     account: Account
@@ -107,7 +108,7 @@ def _already_consumed(consumed: Sequence[Consumed]) -> Objection | None:
 
 
 def _not_next(consumed: Sequence[Consumed]) -> Objection | None:
-    """Ask whether the postings of each account and unit, put in order, begin where consumption stands and leave no gap."""
+    """Ask whether the postings of an account and unit, put in order, begin where consumption stands, without a gap."""
     reached: dict[tuple[str, str], int] = {}
     late: set[str] = set()
     for posting in sorted(consumed, key=lambda posting: posting.start):

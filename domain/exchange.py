@@ -20,7 +20,7 @@ MOST_HOPS: Final = 4
 
 
 class Route(NamedTuple):
-    """A way from one unit to another: the ads taken, the movements that it makes, and what it yields, in minimal parts."""
+    """A way from one unit to another: the ads taken, the movements that it makes, what it yields in minimal parts."""
 
     ads: tuple[Ad, ...]
     legs: tuple[Leg, ...]
@@ -75,8 +75,9 @@ def exchange(ledger: Ledger, command: Exchange, at: str) -> TransferPosted | Com
 
 
 def quote(ledger: Ledger, command: Exchange) -> Route | Objection:
-    """Find the route that yields most; of equals that of fewer hops, then of the lower ad ids. `at_least` is not looked
-    at.
+    """Find the route that yields most; of equals that of fewer hops, then of the lower ad ids.
+
+    `at_least` is not looked at.
     """
     parties = _parties(ledger, command)
     if isinstance(parties, Objection):
@@ -120,7 +121,7 @@ class _Market(NamedTuple):
     bought: Account
 
     def routes(self, so_far: Route, unit: str, seen: tuple[str, ...]) -> Iterator[Route]:
-        """Give every route on from `unit` to what is bought: none visits a unit twice, none has more than `MOST_HOPS`."""
+        """Give every route from `unit` on to what is bought: none visits a unit twice or has more than `MOST_HOPS`."""
         for wanted in self.ledger.market.get(unit, ()):
             if wanted in seen:
                 continue

@@ -14,8 +14,12 @@ from schemas.values import LARGEST
 
 
 class Wanted(NamedTuple):
-    """What to fetch: the event that a command made (with every reversal of it, and what it itself reverses), and the
-    events at these sequences.
+    """What to fetch.
+
+    Args:
+        transfer: the command whose event is needed, with every reversal of it, and what it itself reverses, back to
+            the first.
+        sequences: the places of further events.
     """
 
     transfer: str | None = None

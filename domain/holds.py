@@ -15,8 +15,9 @@ from schemas.reasons import Reason
 
 
 def place(ledger: Ledger, command: PlaceHold, at: str) -> HoldPlaced | CommandRefused:
-    """Reserve the movements, or say why not. All rules of a transfer are asked; funds count gross, what would come in
-    does not.
+    """Reserve the movements, or say why not.
+
+    All rules of a transfer are asked; funds count gross, what would come in does not.
     """
     legs = legs_of(ledger, command.movements)
     if isinstance(legs, Objection):

@@ -170,12 +170,11 @@ class Ad:
 
 @dataclass(slots=True)
 class Ledger:
-    """One self-contained set of accounts. `sequence` and `at` are those of its last event; 0 and empty before there is
-    one.
+    """One self-contained set of accounts.
 
-    `singletons` are the open accounts of the types that have one only. `expiring` is (time, hold) of the open holds
-    that expire, in order. `withdrawn` are the ids of ads that are used up. `market` is base, then quote, then the open
-    ads.
+    `sequence` and `at` are those of its last event; 0 and empty before there is one. `singletons` are the open accounts
+    of the types that have one only. `expiring` is (time, hold) of the open holds that expire, in order. `withdrawn` are
+    the ids of ads that are used up. `market` is base, then quote, then the open ads.
     """
 
     name: str

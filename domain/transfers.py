@@ -157,8 +157,9 @@ def settle(changes: Iterable[Change], *, captured: bool = False) -> Settled | Ob
 
 
 def short_of_funds(ledger: Ledger, nets: dict[tuple[str, str], int]) -> Objection | None:
-    """Ask whether what leaves, net, is more than its account may give: first those that may not overdraw, then those
-    with a floor.
+    """Ask whether what leaves, net, is more than its account may give.
+
+    Those that may not overdraw are asked first, then those with a floor.
     """
     beyond = None
     for (name, unit), net in nets.items():

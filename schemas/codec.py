@@ -24,8 +24,9 @@ _LONGEST_DETAIL: Final = 160
 
 
 class MalformedError(ValueError):
-    """The bytes are no command. The message is short, names the path to the fault, and repeats nothing of the bytes but
-    a field's name.
+    """The bytes are no command.
+
+    The message is short, names the path to the fault, and repeats nothing of the bytes but a field's name.
     """
 
 
@@ -36,6 +37,7 @@ class _Typed(Struct):
 _commands: Final[msgspec.json.Decoder[Command]] = msgspec.json.Decoder(Command)
 _shorts: Final = msgspec.json.Decoder(ShortTransfer)
 _typed: Final = msgspec.json.Decoder(_Typed)
+_fields: Final = msgspec.json.Decoder(dict[str, Raw])
 _events: Final[msgspec.json.Decoder[Event]] = msgspec.json.Decoder(Event)
 _canonical: Final[Callable[[Any], bytes]] = msgspec.json.Encoder(order="deterministic").encode
 
@@ -45,16 +47,17 @@ encode_event: Final[Callable[[Event], bytes]] = msgspec.json.Encoder().encode
 decode_event: Final[Callable[[bytes], Event]] = _events.decode
 """Bytes to event. Unknown fields are passed over. A retired shape would be turned into its successor here."""
 
-_OPTIONAL: Final = {
+_CLEARED_BY_NULL: Final = frozenset({"floor", "book", "alias"})
+"""The fields of an update whose null means something."""
+
+_LEFT_OUT_BY_NULL: Final = {
     command.__struct_config__.tag: frozenset(
         field.name for field in msgspec.structs.fields(command) if not field.required
     )
+    - (_CLEARED_BY_NULL if command is UpdateAccount else frozenset())
     for command in get_args(Command)
 }
 """By tag, the fields whose null is the same as leaving them out."""
-
-_CLEARED_BY_NULL: Final = frozenset({"floor", "book", "alias"})
-"""The fields of an update whose null means something."""
 
 
 def decode_command(value: bytes | None, key: bytes | None) -> tuple[Command, bytes]:
@@ -121,17 +124,18 @@ def parse_object(value: bytes) -> dict[str, Any]:
 
 def _read_again(value: bytes, key: bytes | None) -> Command:
     """Read what is no command as it stands: the short form, or a command that says null for what it leaves out."""
-    if _typed.decode(value).type is UNSET:
+    named = _typed.decode(value).type
+    if named is UNSET:
         short = _shorts.decode(value)
         ledger = DEFAULT_LEDGER if key is None else msgspec.convert(key.decode(), LedgerName)
         movement = Movement(short.from_id, short.to_id, short.currency, short.amount)
         return Transfer(id=short.idempotency_key, ledger=ledger, movements=(movement,))
-    fields = parse_object(value)
-    tag = fields.get("type")
-    optional = _OPTIONAL.get(tag, frozenset()) if isinstance(tag, str) else frozenset()
-    if tag == UpdateAccount.__struct_config__.tag:
-        optional -= _CLEARED_BY_NULL
-    said = {name: field for name, field in fields.items() if field is not None or name not in optional}
+    tag = msgspec.json.decode(named)
+    optional = _LEFT_OUT_BY_NULL.get(tag, frozenset()) if isinstance(tag, str) else frozenset()
+    # What remains is copied as it was written: a number that went through a float could come out as null.
+    said = {
+        name: field for name, field in _fields.decode(value).items() if name not in optional or bytes(field) != b"null"
+    }
     return _commands.decode(msgspec.json.encode(said))
 
 

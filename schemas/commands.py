@@ -114,10 +114,10 @@ class UpdateAccount(Asked, frozen=True, kw_only=True, tag="update-account.v1", g
 
     account: Party
     policy: Policy | None = None
-    floor: Signed | None | UnsetType = UNSET
+    floor: Signed | UnsetType | None = UNSET
     flags: Flags | None = None
-    book: BookName | None | UnsetType = UNSET
-    alias: Alias | None | UnsetType = UNSET
+    book: BookName | UnsetType | None = UNSET
+    alias: Alias | UnsetType | None = UNSET
     expected_version: Version | None = None
 
     def __post_init__(self) -> None:
@@ -178,6 +178,12 @@ class Expect(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
     versions: dict[Party, Version] | None = None
     balances: tuple[BalancePin, ...] | None = None
 
+    def __post_init__(self) -> None:
+        """Say in one way what may be said in several: an empty list expects as much as none."""
+        for field in ("versions", "balances"):
+            if not getattr(self, field):
+                force_setattr(self, field, None)
+
 
 class Transfer(Asked, frozen=True, kw_only=True, tag="transfer.v1", gc=False):
     """Move, all or nothing. The fee is charged to the first movement's source, in its unit."""
@@ -190,12 +196,12 @@ class Transfer(Asked, frozen=True, kw_only=True, tag="transfer.v1", gc=False):
     effective_at: Moment | None = None
 
     def __post_init__(self) -> None:
-        """Say in one way what may be said in several: a fee of 0 is none, and so is an `expect` that expects nothing."""
+        """Say in one way what may be said in several: a fee of 0 is none, an `expect` that expects nothing is none."""
         if self.fee is not None:
             whole(self, "fee")
             if self.fee == 0:
                 force_setattr(self, "fee", None)
-        if self.expect is not None and not self.expect.versions and not self.expect.balances:
+        if self.expect == Expect():
             force_setattr(self, "expect", None)
         if self.effective_at is not None:
             moment(self, "effective_at")

@@ -24,6 +24,8 @@ DEFAULT_BOOK: Final = "default"
 _ACCOUNT = r"[A-Za-z0-9][A-Za-z0-9._:/+#@-]{0,127}"
 _ALIAS = r"@[a-z0-9][a-z0-9._-]{0,62}"
 _NAME = r"[a-z][a-z0-9_-]{0,62}"
+# Hours end at 23: newer Pythons would take 24:00 for the next day.
+_MOMENT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,3})?Z"
 _TEXT = r"^[^\x00]*\Z"
 _VISIBLE = r"^[!-~]{1,128}\Z"
 
@@ -92,7 +94,7 @@ else:
     Signed = (
         Annotated[int, Meta(ge=SMALLEST, le=LARGEST)] | Annotated[str, Meta(pattern=r"^(?:0|-?[1-9][0-9]{0,18})\Z")]
     )
-    Moment = Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,3})?Z\Z")]
+    Moment = Annotated[str, Meta(pattern=rf"^{_MOMENT}\Z")]
 
 
 class Policy(StrEnum):
@@ -155,12 +157,9 @@ def timestamp(text: str) -> str:
     Raises:
         ValueError: there is no such date or time of day, or the form is another.
     """
-    if not _MOMENT.match(text):
+    if not re.fullmatch(_MOMENT, text):
         msg = "not a time of the form YYYY-MM-DDTHH:MM:SS.mmmZ"
         raise ValueError(msg)
     seconds, _, fraction = text[:-1].partition(".")
     datetime.fromisoformat(seconds)
     return f"{seconds}.{fraction:0<3}Z"
-
-
-_MOMENT = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,3})?Z\Z")
