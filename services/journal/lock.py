@@ -1,0 +1,114 @@
+"""Who is the one live publisher, projector or ticker: whoever holds an advisory lock of PostgreSQL; the others wait for it.
+
+The lock belongs to a connection and is free when that ends: at once when the process dies, within 10 s when its host is lost. So whoever holds it must
+stop acting as the live one as soon as the connection is gone, and is told so by then.
+"""
+
+import asyncio
+import contextlib
+import zlib
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import psycopg
+import structlog
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
+
+from services.errors import Away
+from services.journal import answers
+from services.journal.connection import parameters
+
+_ASK_EVERY_S: Final = 0.25
+_LOOK_EVERY_S: Final = 1.0
+_LOOK_TIMEOUT_S: Final = 5.0  # and so before the server, which waits 9 s, gives the lock to another
+_FIRST_PAUSE_S: Final = 0.1
+_LONGEST_PAUSE_S: Final = 1.0
+
+_log: Final = structlog.get_logger()
+
+
+class Held:
+    """The lock, for as long as its connection lasts."""
+
+    def __init__(self) -> None:
+        self.lost = asyncio.Event()
+        """Set when the lock may be another's already: stop acting as the live one."""
+
+
+@contextlib.asynccontextmanager
+async def only_one(dsn: str, what: str, number: int) -> AsyncIterator[Held]:
+    """Wait until this is the only live `what` of a number in a database, and be it inside the block.
+
+    Waits for a database that does not answer, too. It asks again and again rather than wait inside PostgreSQL, where a long wait would keep VACUUM from
+    cleaning up.
+
+    Args:
+        dsn: the database.
+        what: such as `publisher`.
+        number: that of the shard, or of whatever there is one `what` for.
+
+    Raises:
+        Unexpected: the login is not the one expected.
+    """
+    connection = await _locked(dsn, what, number)
+    held = Held()
+    watching = asyncio.create_task(_watch(connection, held))
+    try:
+        yield held
+    finally:
+        watching.cancel()
+        held.lost.set()
+        with contextlib.suppress(psycopg.Error, OSError, asyncio.CancelledError):
+            await watching
+        with contextlib.suppress(psycopg.Error, OSError):
+            await connection.close()
+
+
+async def _locked(dsn: str, what: str, number: int) -> psycopg.AsyncConnection[Any]:
+    """Return a connection that holds the lock, however long that takes."""
+
+    def say_once(state: RetryCallState) -> None:
+        if state.attempt_number == 1 and state.outcome:
+            _log.warning("waiting for PostgreSQL", what=what, number=number, why=str(state.outcome.exception()))
+
+    waiting = AsyncRetrying(
+        retry=retry_if_exception_type(Away),
+        wait=wait_random_exponential(multiplier=_FIRST_PAUSE_S, max=_LONGEST_PAUSE_S),
+        before_sleep=say_once,
+        reraise=True,
+    )
+    arguments = parameters(dsn, f"defter-{what}-{number}-lock")
+    kind = zlib.crc32(f"defter {what}".encode()) - (1 << 31)
+    async for attempt in waiting:
+        with attempt:
+            connection = await _locked_once(arguments, kind, number)
+    if waiting.statistics["attempt_number"] > 1:
+        _log.info("PostgreSQL is back", what=what, number=number)
+    return connection
+
+
+async def _locked_once(arguments: dict[str, Any], kind: int, number: int) -> psycopg.AsyncConnection[Any]:
+    """Connect, and ask for the lock until it is given. Raises `Away`, `Unexpected`."""
+    with answers.understood():
+        connection = await psycopg.AsyncConnection.connect(**arguments, autocommit=True)
+    try:
+        with answers.understood():
+            while True:
+                cursor = await connection.execute("select pg_try_advisory_lock(%s::int4, %s::int4)", (kind, number))
+                if await cursor.fetchone() == (True,):
+                    return connection
+                await asyncio.sleep(_ASK_EVERY_S)
+    except BaseException:
+        await connection.close()
+        raise
+
+
+async def _watch(connection: psycopg.AsyncConnection[Any], held: Held) -> None:
+    """Set `held.lost` when the connection is gone, or cannot be seen to be there."""
+    try:
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            async with asyncio.timeout(_LOOK_TIMEOUT_S):
+                await connection.execute("select 1")
+    except (psycopg.Error, OSError, TimeoutError):
+        held.lost.set()

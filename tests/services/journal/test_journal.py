@@ -1,0 +1,324 @@
+"""What every journal does, on PostgreSQL and in memory alike."""
+
+import asyncio
+
+import pytest
+
+from services.journal.ports import Entry, Journal, Known, OtherWriter, Row, Standing, Wanted
+from services.journal.seals import NOTHING_YET, seal
+from tests.services.journal.batches import TAG, after, batch, entry, fingerprint, id_of, key, letter, opening
+from tests.services.journal.conftest import Shard
+
+RULES = "1"
+
+
+async def rows(journal: Journal) -> list[Row]:
+    return [row async for page in journal.load(page=2) for row in page]
+
+
+async def test_a_fresh_shard_stands_at_zero_and_holds_nothing(shard: Shard) -> None:
+    journal = shard.open()
+
+    assert await journal.standing() == Standing(0, 0, 0, None, None)
+    assert await rows(journal) == []
+    assert await journal.dead_letters(-1, 10) == []
+
+
+async def test_a_claim_raises_the_epoch_and_moves_nothing_else(shard: Shard) -> None:
+    journal = shard.open()
+
+    assert await journal.claim(RULES) == Standing(0, 1, 0, None, None)
+    assert await journal.claim(RULES) == Standing(0, 2, 0, None, None)
+    assert await journal.standing() == Standing(0, 2, 0, None, None)
+
+
+async def test_rules_are_noted_from_where_they_decide_and_only_when_they_change(shard: Shard) -> None:
+    journal = shard.open()
+
+    standing = await journal.claim("1")
+    await journal.claim("1")
+    standing = await journal.claim("2")
+    await journal.append(opening(standing))
+    await shard.open().claim("3")
+
+    assert shard.releases() == [(0, "1"), (0, "2"), (3, "3")]
+
+
+async def test_what_is_appended_is_read_in_the_order_decided_byte_for_byte(shard: Shard) -> None:
+    journal = shard.open()
+    standing = await journal.claim(RULES)
+    entries = [
+        entry(1),
+        entry(1, "other"),
+        entry(2, data=b"\x00\xff not text"),
+        entry(2, "other"),
+        Entry("main", 3, "ledger-opened.v1", b""),
+    ]
+
+    await journal.append(batch(standing, entries, opened=["main", "other"]))
+
+    stored = await rows(journal)
+    assert [row[1:] for row in stored] == [tuple(each) for each in entries]
+    assert [row.position for row in stored] == sorted({row.position for row in stored})
+
+
+async def test_batches_follow_each_other_and_the_standing_moves_with_them(shard: Shard) -> None:
+    journal = shard.open()
+    standing = await journal.claim(RULES)
+
+    for number in range(3):
+        following = batch(standing, [entry(number + 1)], opened=["main"] if number == 0 else [], replied=number)
+        await journal.append(following)
+        standing = after(following, standing)
+
+    assert await journal.standing() == standing
+    assert [row.sequence for row in await rows(journal)] == [1, 2, 3]
+
+
+async def test_a_batch_that_only_moves_on_is_stored(shard: Shard) -> None:
+    journal = shard.open()
+    standing = await journal.claim(RULES)
+    duplicates_only = batch(standing)
+
+    await journal.append(duplicates_only)
+
+    assert await journal.standing() == after(duplicates_only, standing)
+    assert await rows(journal) == []
+
+
+async def test_replies_can_be_noted_without_moving_on(shard: Shard) -> None:
+    journal = shard.open()
+    standing = await journal.claim(RULES)
+    made = opening(standing)
+    await journal.append(made)
+
+    await journal.append(made._replace(entries=[], ids=[], opened=[], replied=3))
+
+    assert (await journal.standing()).replied == 3
+
+
+async def test_reading_begins_after_a_position_and_stops_at_the_limit(shard: Shard) -> None:
+    journal = shard.open()
+    await journal.append(opening(await journal.claim(RULES), 5))
+    first, second, third, *_ = await rows(journal)
+
+    assert await journal.read(0, 2) == [first, second]
+    assert await journal.read(first.position, 2) == [second, third]
+    assert [row async for page in journal.load(second.position, 1) for row in page][0] == third
+
+
+async def test_a_known_id_is_recalled_and_an_unknown_one_is_absent(shard: Shard) -> None:
+    journal = shard.open()
+    await journal.append(opening(await journal.claim(RULES)))
+
+    recalled = await journal.recall(Wanted([key("main/2"), key("nobody's")], [], []))
+
+    assert recalled.ids == {key("main/2"): Known(fingerprint("main/2"), 2)}
+    assert recalled.transfers == {}
+    assert recalled.events == {}
+
+
+async def test_a_transfer_is_recalled_with_its_own_reversals_in_order(shard: Shard) -> None:
+    journal = shard.open()
+    standing = await journal.claim(RULES)
+    entries = [*[entry(sequence) for sequence in range(1, 6)], entry(1, "other"), entry(2, "other")]
+    ids = [
+        id_of(1), id_of(2, reverses=1), id_of(3), id_of(4, reverses=1), id_of(5, reverses=2), id_of(1, "other"), id_of(2, "other", reverses=1),
+    ]  # fmt: skip
+    await journal.append(batch(standing, entries, ids, opened=["main", "other"]))
+
+    recalled = await journal.recall(Wanted([], [key("main/1"), key("main/2"), key("main/3"), key("nobody's")], []))
+
+    assert recalled.transfers == {
+        key("main/1"): [entry(1).data, entry(2).data, entry(4).data],
+        key("main/2"): [entry(2).data, entry(5).data],
+        key("main/3"): [entry(3).data],
+    }
+
+
+async def test_events_are_recalled_by_place(shard: Shard) -> None:
+    journal = shard.open()
+    entries = [entry(1), entry(1, "other"), entry(2)]
+    await journal.append(batch(await journal.claim(RULES), entries, opened=["main", "other"]))
+
+    recalled = await journal.recall(Wanted([], [], [("other", 1), ("main", 2), ("main", 3), ("never-opened", 1)]))
+
+    assert recalled.events == {("other", 1): entry(1, "other").data, ("main", 2): entry(2).data}
+
+
+async def test_everything_is_recalled_at_once(shard: Shard) -> None:
+    journal = shard.open()
+    await journal.append(opening(await journal.claim(RULES)))
+
+    recalled = await journal.recall(Wanted([key("main/1")], [key("main/2")], [("main", 3)]))
+
+    assert recalled.ids == {key("main/1"): Known(fingerprint("main/1"), 1)}
+    assert recalled.transfers == {key("main/2"): [entry(2).data]}
+    assert recalled.events == {("main", 3): entry(3).data}
+
+
+async def test_dead_letters_are_kept_as_they_came(shard: Shard) -> None:
+    journal = shard.open()
+    standing = await journal.claim(RULES)
+    bare = letter(4)._replace(key=None, value=None, headers=())
+    odd = letter(9)._replace(
+        key=b"", value=b"\x00\xff", headers=(("twice", b"1"), ("twice", b""), ("nul\0", b"\xff"), ("", None))
+    )
+
+    await journal.append(batch(standing, dead_letters=[letter(2), bare, odd]))
+
+    assert await journal.dead_letters(-1, 10) == [letter(2), bare, odd]
+    assert await journal.dead_letters(2, 1) == [bare]
+    assert await journal.dead_letters(9, 10) == []
+
+
+async def test_a_detail_that_no_database_takes_is_written_out(shard: Shard) -> None:
+    journal = shard.open()
+    standing = await journal.claim(RULES)
+
+    await journal.append(batch(standing, dead_letters=[letter(0, detail="unknown field \ud800 and \0")]))
+
+    assert [each.detail for each in await journal.dead_letters(-1, 1)] == ["unknown field \\ud800 and \\u0000"]
+
+
+async def test_a_ledger_is_sealed_at_the_last_sequence_of_each_batch(shard: Shard) -> None:
+    journal = shard.open()
+    standing = await journal.claim(RULES)
+    first = batch(standing, [entry(1), entry(1, "other"), entry(2)], opened=["main", "other"])
+    await journal.append(first)
+    await journal.append(batch(after(first, standing), [entry(3)]))
+
+    assert shard.seals("main") == {
+        2: seal(NOTHING_YET, [entry(1).data, entry(2).data]),
+        3: seal(NOTHING_YET, [entry(1).data, entry(2).data, entry(3).data]),
+    }
+    assert shard.seals("other") == {1: seal(NOTHING_YET, [entry(1, "other").data])}
+
+
+async def test_the_chain_of_seals_goes_on_with_the_next_writer(shard: Shard) -> None:
+    journal = shard.open()
+    standing = await journal.claim(RULES)
+    await journal.append(opening(standing))
+    successor = shard.open()
+
+    await successor.append(batch(await successor.claim(RULES), [entry(4)]))
+
+    assert shard.seals("main")[4] == seal(NOTHING_YET, [entry(sequence).data for sequence in range(1, 5)])
+
+
+async def test_whoever_lost_the_shard_can_append_no_more(shard: Shard) -> None:
+    old, new = shard.open(), shard.open()
+    standing = await old.claim(RULES)
+    await old.append(opening(standing))
+    taken = await new.claim(RULES)
+
+    with pytest.raises(OtherWriter):
+        await old.append(batch(taken, [entry(4)], opened=["late"], dead_letters=[letter(3)]))
+    with pytest.raises(OtherWriter):
+        await old.append(batch(taken))
+    await new.append(batch(taken, [entry(4, data=b"the new one's")]))
+
+    assert (await rows(new))[3].data == b"the new one's"
+    assert await new.dead_letters(-1, 10) == []
+    assert (await new.recall(Wanted([key("main/4")], [], []))).ids[key("main/4")].sequence == 4
+
+
+async def test_nobody_appends_who_has_not_claimed(shard: Shard) -> None:
+    with pytest.raises(OtherWriter):
+        await shard.open().append(opening(Standing(0, 0, 0, None, None)))
+
+
+async def test_of_two_writers_that_claim_in_turns_only_one_is_ever_stored(shard: Shard) -> None:
+    writers = [shard.open() for _ in range(4)]
+    standings = await asyncio.gather(*(writer.claim(RULES) for writer in writers))
+    last = max(standings, key=lambda standing: standing.epoch)
+
+    outcomes = await asyncio.gather(*(writer.append(opening(last)) for writer in writers), return_exceptions=True)
+
+    assert [type(outcome) for outcome in outcomes if outcome] == [OtherWriter] * 3
+    assert [row.sequence for row in await rows(writers[0])] == [1, 2, 3]
+
+
+FAULTY = {
+    "a sequence that is taken": lambda: ([entry(3), entry(4)], [id_of(3, name="a"), id_of(4, name="b")], []),
+    "a gap in the sequence": lambda: ([entry(5)], [id_of(5)], []),
+    "an id that has its outcome": lambda: ([entry(4)], [id_of(4, name="main/1")], []),
+    "an id twice": lambda: ([entry(4), entry(5)], [id_of(4, name="a"), id_of(5, name="a")], []),
+    "a ledger opened twice": lambda: ([entry(4)], [id_of(4)], ["main"]),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTY)
+async def test_a_batch_that_cannot_be_stored_whole_stores_nothing(shard: Shard, fault: str) -> None:
+    journal = shard.open()
+    standing = await journal.claim(RULES)
+    made = opening(standing)
+    await journal.append(made)
+    standing = after(made, standing)
+    entries, ids, opened = FAULTY[fault]()
+
+    with pytest.raises(Exception, match="main|outcome|open|exists"):
+        await journal.append(batch(standing, entries, ids, opened=opened, dead_letters=[letter(3)]))
+
+    assert await journal.standing() == standing
+    assert [row.sequence for row in await rows(journal)] == [1, 2, 3]
+    assert await journal.dead_letters(-1, 10) == []
+    assert list(shard.seals("main")) == [3]
+
+
+async def test_who_waits_is_woken_by_a_commit(shard: Shard) -> None:
+    journal, reader = shard.open(), shard.open()
+    standing = await journal.claim(RULES)
+    await reader.changed(0.01)
+    await reader.changed(0.01)
+
+    waiting = asyncio.ensure_future(reader.changed(3600))
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    await journal.append(batch(standing, dead_letters=[letter(0)]))
+
+    await waiting
+
+
+async def test_a_commit_between_two_waits_is_not_slept_over(shard: Shard) -> None:
+    journal, reader = shard.open(), shard.open()
+    standing = await journal.claim(RULES)
+    await reader.changed(0.01)
+    await reader.changed(0.01)
+
+    await journal.append(opening(standing))
+
+    await reader.changed(3600)
+
+
+async def test_a_burst_of_commits_wakes_once(shard: Shard) -> None:
+    journal, reader = shard.open(), shard.open()
+    standing = await journal.claim(RULES)
+    await reader.changed(0.01)
+    await reader.changed(0.01)
+    for sequence in range(1, 21):
+        following = batch(standing, [entry(sequence)], opened=["main"] if sequence == 1 else [])
+        await journal.append(following)
+        standing = after(following, standing)
+
+    await reader.changed(3600)
+    woken_again = asyncio.ensure_future(reader.changed(3600))
+    await asyncio.sleep(0.05)
+
+    assert not woken_again.done()
+    woken_again.cancel()
+
+
+async def test_waiting_without_a_commit_ends_by_itself(shard: Shard) -> None:
+    await shard.open().changed(0.01)
+
+
+async def test_thousands_of_events_of_many_ledgers_come_back_in_order(shard: Shard) -> None:
+    journal = shard.open()
+    ledgers = [f"l{number}" for number in range(50)]
+    entries = [entry(sequence, ledger, data=TAG.encode() * sequence) for sequence in range(1, 61) for ledger in ledgers]
+    await journal.append(batch(await journal.claim(RULES), entries, opened=ledgers))
+
+    stored = [row async for page in journal.load(page=777) for row in page]
+
+    assert [row[1:] for row in stored] == [tuple(each) for each in entries]
