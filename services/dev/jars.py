@@ -91,13 +91,12 @@ def fetch(jars: list[Jar], directory: Path) -> None:
 
 def fetch_one(jar: Jar, work: Path, directory: Path) -> None:
     """Fetch one file and put it into the directory."""
-    import requests
     from jgo.maven import MavenContext
 
     component = MavenContext(repo_cache=work).project(jar.group, jar.artifact).at_version(jar.version)
     try:
         found = Path(component.artifact(packaging="jar").resolve())
-    except (requests.RequestException, RuntimeError) as error:
+    except (OSError, RuntimeError) as error:  # what cannot be reached, and what is not found there
         message = f"{jar.name} of Apache Kafka cannot be fetched: {error}"
         raise Away(message) from error
     sha256 = hashlib.sha256(found.read_bytes()).hexdigest()
