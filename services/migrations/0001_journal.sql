@@ -70,14 +70,14 @@ create table journal.releases (
     primary key (shard, epoch)
 );
 
--- Which topic, by id, each shard has written to.
+-- Which topic, by id, each shard has written to; the last noted is the one that it writes to now.
 create table journal.outputs (
     shard int,
     topic text,
-    topic_id text,
+    noted_at timestamptz default clock_timestamp(),
+    topic_id text not null,
     cluster_id text not null,
-    noted_at timestamptz not null default now(),
-    primary key (shard, topic, topic_id)
+    primary key (shard, topic, noted_at)
 );
 
 do $$
