@@ -215,8 +215,9 @@ async def test_a_writer_stays_in_its_group_over_a_restart_of_the_broker(broker: 
         Membership(servers, names.writers, names.commands, 2, "b") as b,
         asyncio.timeout(PATIENTLY_S),
     ):
-        while [len(owned) for owned in (before := [await a.confirmed(), await b.confirmed()])] != [1, 1]:
-            pass
+        before = [frozenset[int]()]
+        while [len(owned) for owned in before] != [1, 1]:
+            before = [await a.confirmed(), await b.confirmed()]
 
         broker.kill()
         await asyncio.to_thread(broker.run)
