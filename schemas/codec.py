@@ -12,6 +12,7 @@ from typing import Any, Final, get_args
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec.structs import force_setattr
 
 from schemas.commands import Command, ShortTransfer, Transfer, UpdateAccount
 from schemas.events import Event
@@ -50,6 +51,17 @@ decode_event: Final[Callable[[bytes], Event]] = _events.decode
 _CLEARED_BY_NULL: Final = frozenset({"floor", "book", "alias"})
 """The fields of an update whose null means something."""
 
+_DEFAULTS: Final = {
+    command: tuple(
+        (field.name, field.default) for field in msgspec.structs.fields(command) if isinstance(field.default, str)
+    )
+    for command in get_args(Command)
+}
+"""By command, its defaults that are text: written out, they are no other content.
+
+The canonical text leaves out only what is the default itself, not what equals it.
+"""
+
 _LEFT_OUT_BY_NULL: Final = {
     command.__struct_config__.tag: frozenset(
         field.name for field in msgspec.structs.fields(command) if not field.required
@@ -81,6 +93,10 @@ def decode_command(value: bytes | None, key: bytes | None) -> tuple[Command, byt
             command = _commands.decode(value)
         except msgspec.ValidationError:
             command = _read_again(value, key)
+        for field, default in _DEFAULTS[type(command)]:
+            said = getattr(command, field)
+            if said is not default and said == default:
+                force_setattr(command, field, default)
         canonical = _canonical(command)
         if value.count(b'"') != canonical.count(b'"') or b"\\" in value:
             parse_object(value)
