@@ -54,7 +54,9 @@ async def patiently(part: str, call: Callable[[], Awaitable[_Answer]], readiness
         before_sleep=begin,
         reraise=True,
     )
-    answer = await attempts(call)
+    async for attempt in attempts:
+        with attempt:
+            answer = await call()
     if waiting:
         readiness.works(part)
         _log.info("back", part=part)

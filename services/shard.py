@@ -59,6 +59,11 @@ class Shard:
         self.ledgers: dict[str, Ledger] = {}
         self._recent: list[Draft] = []
 
+    @property
+    def drafts(self) -> int:
+        """How many drafts are remembered."""
+        return len(self._recent)
+
     def restore(self, rows: Iterable[Row]) -> None:
         """Fold events of the journal, in order: the state at start is what was live."""
         for row in rows:

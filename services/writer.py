@@ -71,6 +71,7 @@ class Writer:
         readiness: is told while something is waited for.
         now_ms: our own clock, only ever compared with the broker's.
         point: called at `decided`, `committing` and `committed`.
+        poll_s: how long to wait for records before looking whether to stop.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Writer:
         *,
         now_ms: Callable[[], int] = wall_clock_ms,
         point: Point = no_point,
+        poll_s: float = POLL_S,
     ) -> None:
         """Know the partition; nothing is read and nothing claimed before `run`."""
         self.tally = Tally()
@@ -91,56 +93,50 @@ class Writer:
         self._readiness = readiness
         self._now_ms = now_ms
         self._point = point
+        self._poll_s = poll_s
         self._part = f"writer {inbox.partition}"
         self._shard = Shard(inbox.partition, partitions)
-        self._standing: Standing | None = None
+        self._replied = 0
         self._commit: asyncio.Task[None] | None = None
-        self._unforgotten = 0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Decide commands until `stop`, then finish the batch in flight.
 
-        A crash anywhere in between is harmless: whatever was not committed is read and decided again. May be run again,
-        and goes on with what is in memory if nobody else wrote meanwhile.
+        A crash anywhere in between is harmless: whatever was not committed is read and decided again.
 
         Raises:
             OtherWriter: another writer took the shard over. Give the partition up, and join again.
             Unexpected: the topic or the database is not the one that the shard was written from.
         """
-        try:
-            await self._take_over()
-            while not stop.is_set():
-                records = await self._due(await self._take(), stop)
-                if records:
-                    await self._handle(records)
-        except OtherWriter:
-            self._standing = None
-            raise
-        finally:
-            await self._finish()
+        await self._take_over()
+        while not stop.is_set():
+            records = await self._due(await self._take(), stop)
+            if records:
+                await self._handle(records)
+        await self._finish()
 
     async def _take_over(self) -> None:
-        """Claim the shard and load its ledgers, unless they are in memory and still true."""
-        await self._finish()
+        """Make sure of the topic, claim the shard, load its ledgers, and begin where the last transaction ended."""
         standing = await patiently(self._part, self._journal.standing, self._readiness)
-        if self._standing is None or standing[:2] != self._standing[:2]:
-            standing = await patiently(self._part, lambda: self._journal.claim(RULES), self._readiness)
-            await patiently(self._part, self._load, self._readiness)
-        self._standing = standing
         await patiently(self._part, lambda: _same_topic(self._inbox, standing), self._readiness)
+        standing = await patiently(self._part, lambda: self._journal.claim(RULES), self._readiness)
+        await patiently(self._part, self._load, self._readiness)
         await self._inbox.seek(standing.next)
+        self._replied = standing.replied
+        self._readiness.works(self._part)
         _log.info("writing", shard=self._inbox.partition, epoch=standing.epoch, next=standing.next)
 
     async def _load(self) -> None:
         self._shard = Shard(self._inbox.partition, self._partitions)
-        self._unforgotten = 0
         async for rows in self._journal.load():
             self._shard.restore(rows)
 
     async def _take(self) -> list[Record]:
         if self._commit is not None and self._commit.done():
             await self._finish()
-        return await patiently(self._part, lambda: self._inbox.take(MOST_RECORDS, MOST_BYTES, POLL_S), self._readiness)
+        return await patiently(
+            self._part, lambda: self._inbox.take(MOST_RECORDS, MOST_BYTES, self._poll_s), self._readiness
+        )
 
     async def _due(self, records: list[Record], stop: asyncio.Event) -> list[Record]:
         """Wait until no record is stamped too far in the future; none is left when stopped before."""
@@ -151,7 +147,7 @@ class Writer:
         while records[-1].at_ms > self._now_ms() + AHEAD_MS:
             if stop.is_set():
                 return []
-            await asyncio.sleep(POLL_S)
+            await asyncio.sleep(self._poll_s)
         self._readiness.works(self._part)
         return records
 
@@ -159,17 +155,17 @@ class Writer:
         """Decide one batch, and begin its commit once the one before is done."""
         readings = [read(record) for record in records]
         wanted = self._shard.wanted(readings)
-        durable = self._unforgotten if self._commit is None or self._commit.done() else self._unforgotten - 1
+        in_flight = 0 if self._commit is None or self._commit.done() else 1
+        durable = self._shard.drafts - in_flight
         recalled = await patiently(self._part, lambda: self._journal.recall(wanted), self._readiness)
         self._shard.forget(durable)
-        self._unforgotten += 1 - durable
         draft = self._shard.begin()
         for reading in readings:
             self._shard.decide(reading, recalled, draft)
         await self._point("decided")
         await self._finish()
         self._count(records, draft)
-        self._commit = asyncio.create_task(self._append(_batch(records, draft, self._standing)))
+        self._commit = asyncio.create_task(self._append(_batch(records, draft, self._replied)))
 
     async def _append(self, batch: Batch) -> None:
         await self._point("committing")
@@ -199,7 +195,7 @@ def digest_of(record: Record) -> bytes:
     return digest.digest()
 
 
-def _batch(records: Sequence[Record], draft: Draft, standing: Standing | None) -> Batch:
+def _batch(records: Sequence[Record], draft: Draft, replied: int) -> Batch:
     last = records[-1]
     return Batch(
         entries=draft.entries,
@@ -209,7 +205,7 @@ def _batch(records: Sequence[Record], draft: Draft, standing: Standing | None) -
         next=last.offset + 1,
         last_at_ms=last.at_ms,
         last_digest=digest_of(last),
-        replied=standing.replied if standing else 0,
+        replied=replied,
     )
 
 

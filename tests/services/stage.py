@@ -1,0 +1,88 @@
+"""A whole writer and publisher in one process: topics that are lists, a journal in memory, a clock that stands still."""
+
+import asyncio
+
+import msgspec
+
+from services.journal.memory import MemoryJournal, MemoryStore, Pause
+from services.kafka.lists import ListInbox, ListTopic
+from services.kafka.ports import Message
+from services.writer import Point, Writer, no_point
+
+NOW_MS = 1_800_000_000_000
+
+
+class Calm:
+    """Readiness that is asked by nobody, and remembers what it was told."""
+
+    def __init__(self) -> None:
+        """Begin with nothing told."""
+        self.told: list[str] = []
+
+    def waits(self, part: str, why: str) -> None:
+        """Note what is waited for."""
+        self.told.append(f"{part}: {why}")
+
+    def works(self, part: str) -> None:
+        """Note that it goes on."""
+        self.told.append(f"{part}: works")
+
+
+class Stage:
+    """One partition of `commands`, and the journal behind it."""
+
+    def __init__(self) -> None:
+        """Begin with an empty topic and an empty journal."""
+        self.now_ms = NOW_MS
+        self.commands = ListTopic(lambda: self.now_ms)
+        self.store = MemoryStore()
+        self.readiness = Calm()
+
+    def publish(self, *commands: dict[str, object] | bytes) -> None:
+        """Put commands on the topic, as one batch of a producer."""
+        self.commands.append([Message(None, _value(command), ()) for command in commands])
+
+    def writer(self, *, pause: Pause | None = None, point: Point = no_point) -> Writer:
+        """Make a writer of the partition."""
+        journal = MemoryJournal(self.store, pause=pause)
+        inbox = ListInbox(self.commands)
+        return Writer(inbox, journal, 1, self.readiness, now_ms=lambda: NOW_MS, point=point, poll_s=0.001)
+
+    async def write(self, writer: Writer | None = None) -> None:
+        """Let a writer decide all that is on the topic, then stop it."""
+        stop = asyncio.Event()
+        running = asyncio.create_task((writer or self.writer()).run(stop))
+        while self.store.standing.next < self.commands.bounds().end and not running.done():
+            await asyncio.sleep(0)
+        stop.set()
+        await running
+
+    def events(self) -> list[bytes]:
+        """Give the journal's events, in order."""
+        return [row.data for row in self.store.rows]
+
+    def told(self, command: str) -> list[dict[str, object]]:
+        """Give the events of a command."""
+        events = (msgspec.json.decode(data) for data in self.events())
+        return [event for event in events if event.get("command") == command]
+
+
+def opened() -> list[dict[str, object]]:
+    """Give commands that open a ledger with two users, of whom alice has 1000 QAZ."""
+    return [
+        {"type": "open-ledger.v1", "id": "ledger"},
+        {"type": "open-account.v1", "id": "world", "account": "world", "account_type": "external"},
+        {"type": "open-account.v1", "id": "alice", "account": "alice"},
+        {"type": "open-account.v1", "id": "bob", "account": "bob"},
+        pay("deposit", "world", "alice", 1000, kind="deposit"),
+    ]
+
+
+def pay(command: str, source: str, destination: str, amount: int, **more: object) -> dict[str, object]:
+    """Give a transfer of one movement in QAZ."""
+    movement = {"source": source, "destination": destination, "unit": "QAZ", "amount": amount}
+    return {"type": "transfer.v1", "id": command, "movements": [movement], **more}
+
+
+def _value(command: dict[str, object] | bytes) -> bytes:
+    return command if isinstance(command, bytes) else msgspec.json.encode(command)

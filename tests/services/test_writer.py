@@ -1,0 +1,240 @@
+"""The writer, with a journal in memory and a topic that is a list: every interleaving can be played."""
+
+import asyncio
+import random
+
+import pytest
+
+from services.errors import Unexpected
+from services.journal.ports import OtherWriter
+from services.kafka.lists import ListTopic
+from services.kafka.ports import Message
+from services.reading import time_of
+from services.shard import Shard
+from services.simulate import simulate
+from services.writer import AHEAD_MS
+from tests.services.stage import NOW_MS, Stage, opened, pay
+
+
+async def test_what_is_decided_is_stored_together_with_the_place_to_go_on_from() -> None:
+    stage = Stage()
+    stage.publish(*opened(), pay("pay", "alice", "bob", 300))
+
+    await stage.write()
+
+    assert stage.told("pay")[0]["type"] == "transfer-posted.v1"
+    assert stage.store.standing.next == stage.commands.bounds().end
+
+
+async def test_a_record_that_is_no_command_is_kept_as_it_came_and_the_next_is_decided() -> None:
+    stage = Stage()
+    stage.publish(*opened(), b"hello", pay("pay", "alice", "bob", 300))
+
+    await stage.write()
+
+    (letter,) = stage.store.dead_letters.values()
+    assert (letter.offset, letter.value, letter.reason) == (5, b"hello", "MALFORMED")
+    assert stage.told("pay")
+
+
+async def test_an_id_decided_in_the_batch_being_committed_is_not_decided_again() -> None:
+    stage = Stage()
+    held = Holder("append", nth=2)
+    stage.publish(*opened())
+    writing = Running(stage, held)
+    await writing.until(5)
+    stage.publish(pay("pay", "alice", "bob", 300))
+    await held.reached.wait()
+    stage.publish(pay("pay", "alice", "bob", 300), pay("other", "alice", "bob", 1))
+    await let_run()
+
+    held.go.set()
+    await writing.until(8)
+    await writing.stop()
+
+    assert [event["type"] for event in stage.told("pay")] == ["transfer-posted.v1"]
+    assert stage.told("other")[0]["sequence"] == 7
+
+
+async def test_a_recall_that_began_before_a_commit_does_not_let_go_of_what_was_committed() -> None:
+    """The third batch asks the journal while the second is not yet in, and is answered after it is: it must not trust that answer alone."""
+    stage = Stage()
+    append, recall = Holder("append", nth=2), Holder("recalled", nth=3)
+    stage.publish(*opened())
+    writing = Running(stage, append, recall)
+    await writing.until(5)
+    stage.publish(pay("pay", "alice", "bob", 300))
+    await append.reached.wait()
+    stage.publish(pay("pay", "alice", "bob", 300))
+    await recall.reached.wait()
+    append.go.set()
+    await writing.until(6)
+
+    recall.go.set()
+    await writing.until(7)
+    await writing.stop()
+
+    assert len(stage.told("pay")) == 1
+
+
+async def test_a_transfer_and_its_reversal_may_come_in_one_batch_or_in_two_that_overlap() -> None:
+    stage = Stage()
+    stage.publish(*opened(), pay("pay", "alice", "bob", 300), reverse("back", "pay"), reverse("again", "pay"))
+
+    await stage.write()
+
+    assert [stage.told(command)[0].get("reason") for command in ("back", "again")] == [None, "ALREADY_REVERSED"]
+
+
+async def test_a_reversal_of_long_ago_is_fetched_from_the_journal() -> None:
+    stage = Stage()
+    stage.publish(*opened(), pay("pay", "alice", "bob", 300))
+    await stage.write()
+    stage.publish(reverse("back", "pay"))
+    await stage.write()
+
+    stage.publish(reverse("again", "pay"))
+    await stage.write()
+
+    assert [stage.told(command)[0].get("reason") for command in ("back", "again")] == [None, "ALREADY_REVERSED"]
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_however_often_it_is_stopped_and_however_batches_fall_the_bytes_are_the_same(seed: int) -> None:
+    chance = random.Random(seed)
+    commands = [*opened(), *random_payments(chance, 60)]
+    stage = Stage()
+
+    while commands:
+        some = chance.randint(1, 9)
+        stage.publish(*commands[:some])
+        commands = commands[some:]
+        if chance.random() < 0.7:
+            await stage.write()
+    await stage.write()
+
+    sent = [record.value or b"" for record in stage.commands.read(0)]
+    at = b'{"at":"' + time_of(NOW_MS).encode() + b'",'
+    simulated = [line async for line in simulate([at + line[1:] for line in sent], Shard(0, 1))]
+    assert stage.events() == [line for line in simulated if not line.startswith(b'{"type":"dead-letter"')]
+
+
+async def test_two_writers_on_one_shard_book_nothing_twice_and_lose_nothing() -> None:
+    stage = Stage()
+    stage.publish(*opened(), pay("one", "alice", "bob", 1))
+    held = Holder("append", nth=1)
+    slow = Running(stage, held)
+    await held.reached.wait()
+
+    await stage.write()
+    held.go.set()
+
+    with pytest.raises(OtherWriter):
+        await slow.task
+    assert len(stage.events()) == 6
+    assert len(stage.told("one")) == 1
+
+
+async def test_a_record_from_the_future_is_not_decided_until_it_is_due() -> None:
+    stage = Stage()
+    stage.publish(*opened())
+    stage.now_ms = NOW_MS + AHEAD_MS + 1
+    stage.publish(pay("early", "alice", "bob", 1))
+    writing = Running(stage)
+    await let_run()
+
+    waited = list(stage.readiness.told)
+    await writing.stop()
+
+    assert "writer 0: the broker's clock is ahead of ours" in waited
+    assert not stage.told("early")
+
+
+async def test_a_topic_shorter_than_what_was_decided_is_not_read() -> None:
+    stage = Stage()
+    stage.publish(*opened())
+    await stage.write()
+    stage.commands = ListTopic(lambda: NOW_MS)
+
+    with pytest.raises(Unexpected, match="ends at offset 0, before the stored offset 5"):
+        await stage.write()
+
+
+async def test_a_topic_that_begins_after_what_was_decided_is_not_read() -> None:
+    stage = Stage()
+    stage.publish(*opened(), pay("one", "alice", "bob", 1), pay("two", "alice", "bob", 1))
+    stage.commands.drop_before(3)
+
+    with pytest.raises(Unexpected, match="begins at offset 3, after the stored offset 0"):
+        await stage.write()
+
+
+async def test_a_topic_that_grew_again_with_other_records_is_not_read() -> None:
+    stage = Stage()
+    stage.publish(*opened())
+    await stage.write()
+    stage.commands = ListTopic(lambda: NOW_MS)
+    stage.commands.append([Message(None, b"another", ())] * 9)
+
+    with pytest.raises(Unexpected, match="holds another record at offset 4"):
+        await stage.write()
+
+
+def reverse(command: str, transfer: str) -> dict[str, object]:
+    return {"type": "reverse-transfer.v1", "id": command, "transfer": transfer}
+
+
+def random_payments(chance: random.Random, count: int) -> list[dict[str, object] | bytes]:
+    """Payments, among them ones that are too much, ids that come again, and what is no command."""
+    payments: list[dict[str, object] | bytes] = []
+    for number in range(count):
+        parties = chance.sample(["alice", "bob", "world", "nobody"], 2)
+        command = f"c{chance.randint(0, number)}"
+        payments.append(b"{" if chance.random() < 0.05 else pay(command, *parties, chance.randint(1, 400)))
+        if chance.random() < 0.2:
+            payments.append(reverse(f"r{number}", command))
+    return payments
+
+
+class Holder:
+    """Holds the journal at the nth time that it comes to a place, until told to go on."""
+
+    def __init__(self, where: str, nth: int) -> None:
+        self.where, self.nth = where, nth
+        self.reached, self.go = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, where: str) -> None:
+        if where == self.where:
+            self.nth -= 1
+            if self.nth == 0:
+                self.reached.set()
+                await self.go.wait()
+
+
+class Running:
+    """A writer that runs beside the test."""
+
+    def __init__(self, stage: Stage, *holders: Holder) -> None:
+        async def pause(where: str) -> None:
+            await asyncio.sleep(0)
+            for holder in holders:
+                await holder(where)
+
+        self.stage = stage
+        self.stopping = asyncio.Event()
+        self.task = asyncio.create_task(stage.writer(pause=pause).run(self.stopping))
+
+    async def until(self, offset: int) -> None:
+        """Wait until everything before `offset` is stored."""
+        while self.stage.store.standing.next < offset and not self.task.done():
+            await asyncio.sleep(0)
+
+    async def stop(self) -> None:
+        self.stopping.set()
+        await self.task
+
+
+async def let_run() -> None:
+    """Let everything that can go on, go on."""
+    for _ in range(200):
+        await asyncio.sleep(0)
