@@ -20,7 +20,7 @@ from typing import Final
 import structlog
 
 from services.errors import Unexpected
-from services.journal.ports import Batch, Journal, OtherWriter, Standing
+from services.journal.ports import Batch, Journal, Standing
 from services.kafka.ports import Inbox, Record
 from services.patience import Readiness, patiently
 from services.reading import read

@@ -1,4 +1,4 @@
-"""A whole writer and publisher in one process: topics that are lists, a journal in memory, a clock that stands still."""
+"""A writer and a publisher in one process: topics that are lists, a journal in memory, a clock that stands still."""
 
 import asyncio
 

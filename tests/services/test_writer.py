@@ -57,7 +57,7 @@ async def test_an_id_decided_in_the_batch_being_committed_is_not_decided_again()
 
 
 async def test_a_recall_that_began_before_a_commit_does_not_let_go_of_what_was_committed() -> None:
-    """The third batch asks the journal while the second is not yet in, and is answered after it is: it must not trust that answer alone."""
+    """The third batch asks the journal before the second is in, and is answered after: that answer does not know it."""
     stage = Stage()
     append, recall = Holder("append", nth=2), Holder("recalled", nth=3)
     stage.publish(*opened())
@@ -188,9 +188,10 @@ def random_payments(chance: random.Random, count: int) -> list[dict[str, object]
     """Payments, among them ones that are too much, ids that come again, and what is no command."""
     payments: list[dict[str, object] | bytes] = []
     for number in range(count):
-        parties = chance.sample(["alice", "bob", "world", "nobody"], 2)
+        source, destination = chance.sample(["alice", "bob", "world", "nobody"], 2)
         command = f"c{chance.randint(0, number)}"
-        payments.append(b"{" if chance.random() < 0.05 else pay(command, *parties, chance.randint(1, 400)))
+        payment = pay(command, source, destination, chance.randint(1, 400))
+        payments.append(b"{" if chance.random() < 0.05 else payment)
         if chance.random() < 0.2:
             payments.append(reverse(f"r{number}", command))
     return payments

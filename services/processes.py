@@ -1,0 +1,208 @@
+"""The processes of an installation, each from its settings to its end: writer and publisher.
+
+Law: each waits for what is away and ends for what is wrong. At any moment it may be killed, and starting it again is
+all that is ever needed. The command line (`services.cli`) gives them signals, health and a log.
+
+The story of a command goes on in `services.writer`, that of an event in `services.publisher` and `services.projector`.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from contextlib import AsyncExitStack, suppress
+from functools import partial
+from typing import Any, Final
+
+import structlog
+
+from services.errors import Away, Unexpected
+from services.journal.lock import only_one
+from services.journal.outputs import Output, note_output
+from services.journal.ports import OtherWriter
+from services.journal.postgres import PostgresJournal
+from services.kafka.inbox import KafkaInbox
+from services.kafka.membership import Membership
+from services.kafka.outbox import KafkaOutbox
+from services.kafka.topics import Topics, describe
+from services.migrations import PUBLISHER
+from services.patience import Readiness, patiently
+from services.publisher import Publisher
+from services.settings import Settings
+from services.setup import check_installation
+from services.writer import Point, Writer, no_point
+
+_log: Final = structlog.get_logger()
+
+_LOOK_EVERY_S: Final = 5.0
+
+
+async def writer(settings: Settings, readiness: Readiness, stop: asyncio.Event, *, point: Point = no_point) -> None:
+    """Write the partitions that the group of writers gives to this instance, until `stop`.
+
+    Raises:
+        Unexpected: a dependency is not the one expected.
+    """
+    installed = await patiently("writer", lambda: check_installation(settings), readiness)
+    topics = Topics(settings.prefix)
+    partitions = installed.partitions
+    async with Membership(
+        settings.brokers(), topics.writers, topics.commands, partitions, settings.instance
+    ) as membership:
+        readiness.waits("writer", "no partition is given yet")
+        writing = _Writing(settings, membership, partitions, readiness, point)
+        try:
+            await until(stop, writing.follow(), _watch(settings))
+        finally:
+            await writing.keep(frozenset())
+
+
+class _Writing:
+    """One task for each partition that is ours. They come and go as the group deals the partitions out."""
+
+    def __init__(
+        self, settings: Settings, membership: Membership, partitions: int, readiness: Readiness, point: Point
+    ) -> None:
+        self._settings = settings
+        self._membership = membership
+        self._partitions = partitions
+        self._readiness = readiness
+        self._point = point
+        self._running: dict[int, tuple[asyncio.Event, asyncio.Task[None]]] = {}
+
+    async def follow(self) -> None:
+        """Write what the group gives us, for as long as it does; cancelled, it leaves the partitions to `keep`."""
+        changes = aiter(self._membership.changes())
+        change = asyncio.ensure_future(anext(changes))
+        while True:
+            writers = {task: partition for partition, (_, task) in self._running.items()}
+            done, _ = await asyncio.wait({change, *writers}, return_when=asyncio.FIRST_COMPLETED)
+            for task, partition in writers.items():
+                if task in done:
+                    del self._running[partition]
+                    task.result()
+            if change in done:
+                await self._become(change.result())
+                change = asyncio.ensure_future(anext(changes))
+
+    async def keep(self, owned: frozenset[int]) -> None:
+        """Give up every partition but these, each after its batch in flight."""
+        leaving = [partition for partition in self._running if partition not in owned]
+        for partition in leaving:
+            self._running[partition][0].set()
+        for partition in leaving:
+            await self._running.pop(partition)[1]
+
+    async def _become(self, owned: frozenset[int]) -> None:
+        _log.info("partitions", owned=sorted(owned))
+        self._readiness.works("writer")
+        await self.keep(owned)
+        for partition in owned - self._running.keys():
+            stop = asyncio.Event()
+            self._running[partition] = (stop, asyncio.create_task(self._write(partition, stop)))
+
+    async def _write(self, partition: int, stop: asyncio.Event) -> None:
+        """Write one partition until `stop`. When another writer took it, go on only if the group says it is ours."""
+        while not stop.is_set():
+            async with AsyncExitStack() as resources:
+                inbox = KafkaInbox(self._settings.brokers(), Topics(self._settings.prefix).commands, partition)
+                resources.push_async_callback(inbox.close)
+                journal = PostgresJournal(self._settings.database(partition), partition)
+                resources.push_async_callback(journal.close)
+                try:
+                    await Writer(inbox, journal, self._partitions, self._readiness, point=self._point).run(stop)
+                except OtherWriter as other:
+                    _log.warning("another writer was here", shard=partition, why=str(other))
+                    self._readiness.waits(f"writer {partition}", "another writer was here")
+            if not stop.is_set() and partition not in await self._membership.confirmed():
+                return
+
+
+async def publisher(
+    settings: Settings,
+    readiness: Readiness,
+    stop: asyncio.Event,
+    *,
+    from_position: int | None = None,
+    point: Point = no_point,
+) -> None:
+    """Publish every shard's journal, until `stop`; for each shard wait until nobody else does.
+
+    Args:
+        settings: where everything is.
+        readiness: is told while something is waited for.
+        stop: ends the run after the page in flight.
+        from_position: the position to publish after, where what was published before is gone.
+        point: called between a page and the next.
+
+    Raises:
+        Unexpected: a dependency is not the one expected.
+    """
+    installed = await patiently("publisher", lambda: check_installation(settings), readiness)
+    works = [_publish(settings, shard, readiness, from_position, point) for shard in range(installed.partitions)]
+    await until(stop, *works, _watch(settings))
+
+
+async def _publish(
+    settings: Settings, shard: int, readiness: Readiness, from_position: int | None, point: Point
+) -> None:
+    """Publish one shard whenever nobody else does. Being stopped in the middle is harmless: the tail is read again."""
+    topics = Topics(settings.prefix)
+    part = f"publisher {shard}"
+    while True:
+        readiness.waits(part, "another publisher is the live one")
+        async with only_one(settings.database(shard), "publisher", shard) as held, AsyncExitStack() as resources:
+            journal = PostgresJournal(settings.database(shard), shard, PUBLISHER)
+            resources.push_async_callback(journal.close)
+            events, letters = (
+                KafkaOutbox(settings.brokers(), topic, shard) for topic in (topics.events, topics.dead_letters)
+            )
+            resources.push_async_callback(events.close)
+            resources.push_async_callback(letters.close)
+            outputs = {topics.events: events, topics.dead_letters: letters}
+            await patiently(part, partial(_note, settings, shard, outputs, chosen=from_position is not None), readiness)
+            readiness.works(part)
+            publisher = Publisher(journal, events, letters, topics.commands, readiness, point=point)
+            await publisher.run(held.lost, start=from_position or 0)
+
+
+async def _note(settings: Settings, shard: int, outputs: Mapping[str, KafkaOutbox], *, chosen: bool) -> None:
+    """Note the topics that are written to, and see that what was written is there, unless somebody chose to go on.
+
+    Raises:
+        Away: a dependency does not answer.
+        Unexpected: the topic is another one, or its records are gone.
+    """
+    cluster = await describe(settings.brokers(), outputs)
+    for name, outbox in outputs.items():
+        output = Output(name, str(cluster.topics[name].id), cluster.id)
+        await note_output(settings.database(shard), shard, output, instead=chosen)
+        begin, end = await outbox.bounds()
+        if begin == end > 0 and not chosen:
+            raise Unexpected(
+                f"partition {shard} of {name} was written up to offset {end} and is empty now",
+                "bring the records back, or choose where to go on with `defter publisher --from-position`",
+            )
+
+
+async def _watch(settings: Settings) -> None:
+    """Look now and then whether the topics are still this installation's: one made anew is read on in silence.
+
+    Raises:
+        Unexpected: they are not.
+    """
+    while True:
+        await asyncio.sleep(_LOOK_EVERY_S)
+        with suppress(Away):
+            await check_installation(settings)
+
+
+async def until(stop: asyncio.Event, *works: Coroutine[Any, Any, object]) -> None:
+    """Do all the works until one ends or fails, or until `stop`; the others are then cancelled."""
+    tasks = [asyncio.create_task(work) for work in (stop.wait(), *works)]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)

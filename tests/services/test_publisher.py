@@ -1,0 +1,128 @@
+"""The publisher, from a journal in memory to topics that are lists."""
+
+import asyncio
+
+import pytest
+
+from services.errors import Away, Unexpected
+from services.journal.memory import MemoryJournal
+from services.kafka.lists import ListOutbox, ListTopic
+from services.kafka.ports import Message
+from services.publisher import Publisher
+from tests.services.stage import NOW_MS, Stage, opened, pay
+
+
+async def test_what_is_published_is_what_is_stored_byte_for_byte_and_says_its_place() -> None:
+    stage, outputs = await played(b"{")
+
+    await outputs.publish()
+
+    assert [record.value for record in outputs.events.read(0)] == stage.events()
+    assert outputs.events.read(0)[5].headers == [("ledger", b"main"), ("sequence", b"6"), ("position", b"6")]
+
+
+async def test_a_dead_letter_is_published_as_it_came_with_five_headers_first() -> None:
+    stage, outputs = await played()
+    stage.commands.append([Message(b"main", b"hello", (("reason", b"theirs"), ("x", None)))])
+    await stage.write()
+
+    await outputs.publish()
+
+    (letter,) = outputs.letters.read(0)
+    names = [name for name, _ in letter.headers]
+    assert (letter.key, letter.value) == (b"main", b"hello")
+    assert names == ["reason", "detail", "topic", "partition", "offset", "reason", "x"]
+    assert dict(reversed(letter.headers))["offset"] == b"6"
+    assert dict(reversed(letter.headers))["reason"] == b"MALFORMED"
+
+
+async def test_it_goes_on_from_the_tail_of_its_own_output() -> None:
+    stage, outputs = await played()
+    await outputs.publish()
+    stage.publish(pay("more", "alice", "bob", 1), b"{")
+    await stage.write()
+
+    await outputs.publish()
+    await outputs.publish()
+
+    assert [record.value for record in outputs.events.read(0)] == stage.events()
+    assert len(outputs.letters.read(0)) == 1
+
+
+async def test_after_a_failed_send_the_tail_is_read_again_and_nothing_is_left_out() -> None:
+    stage, outputs = await played()
+    outputs.fails_after = 3
+
+    await outputs.publish()
+
+    assert [record.value for record in outputs.events.read(0)] == stage.events()
+
+
+async def test_a_journal_that_does_not_have_what_was_published_stops_the_publisher() -> None:
+    _, outputs = await played()
+    await outputs.publish()
+    restored, _ = await played()
+    restored.store.rows.pop()
+    outputs.stage = restored
+
+    with pytest.raises(Unexpected, match="is not in the journal"):
+        await outputs.publish()
+
+
+async def test_a_journal_with_other_bytes_at_that_position_stops_the_publisher() -> None:
+    _, outputs = await played()
+    await outputs.publish()
+    other, _ = await played()
+    other.store.rows[-1] = other.store.rows[-1]._replace(data=b"{}")
+    outputs.stage = other
+
+    with pytest.raises(Unexpected, match="restored"):
+        await outputs.publish()
+
+
+class FailingOutbox(ListOutbox):
+    """Sends only some of what it is given, once, and then does not answer."""
+
+    def __init__(self, outputs: "Outputs") -> None:
+        super().__init__(outputs.events)
+        self.outputs = outputs
+
+    async def send(self, messages: object) -> None:
+        """Send, or fail in the middle."""
+        assert isinstance(messages, list)
+        if self.outputs.fails_after is None:
+            return await super().send(messages)
+        some, self.outputs.fails_after = self.outputs.fails_after, None
+        await super().send(messages[:some])
+        raise Away("the broker is gone")
+
+
+class Outputs:
+    """The two topics that a publisher writes."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.events = ListTopic(lambda: NOW_MS)
+        self.letters = ListTopic(lambda: NOW_MS)
+        self.fails_after: int | None = None
+
+    async def publish(self) -> None:
+        """Let a publisher send all that is there, then stop it."""
+        journal = MemoryJournal(self.stage.store)
+        publisher = Publisher(journal, FailingOutbox(self), ListOutbox(self.letters), "commands", self.stage.readiness)
+        stop = asyncio.Event()
+        running = asyncio.create_task(publisher.run(stop))
+        last = self.stage.store.rows[-1].position
+        letters = len(self.stage.store.dead_letters)
+        while not running.done() and not (publisher.progress.position >= last and self.letters.bounds().end == letters):
+            await asyncio.sleep(0)
+        stop.set()
+        await running
+
+
+async def played(*more: bytes) -> tuple[Stage, Outputs]:
+    """Play a ledger with one payment, and whatever else is said."""
+    stage = Stage()
+    stage.publish(*opened(), pay("pay", "alice", "bob", 300), *more)
+    await stage.write()
+    return stage, Outputs(stage)
