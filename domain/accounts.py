@@ -6,11 +6,9 @@ Each change is a version, and each event says all of the account.
 from collections.abc import Iterable
 from typing import Final, NamedTuple, TypedDict
 
-from msgspec import UNSET
-
 from domain.refusals import Objection, happening, objection, refused
 from domain.state import NOTHING, Account, Ledger, TypeOfAccount, least
-from schemas.commands import CloseAccount, FreezeAccount, OpenAccount, UnfreezeAccount, UpdateAccount
+from schemas.commands import CloseAccount, FreezeAccount, OpenAccount, UnfreezeAccount, UpdateAccount, said_or
 from schemas.events import AccountClosed, AccountFrozen, AccountOpened, AccountUnfrozen, AccountUpdated, CommandRefused
 from schemas.reasons import Reason
 from schemas.values import Policy
@@ -51,7 +49,7 @@ def update(ledger: Ledger, command: UpdateAccount, at: str) -> AccountUpdated | 
     """Append a version of the account, or say why not. What the command leaves out stays."""
     account = ledger.named(command.account)
     if account is None:
-        why = _alias_taken(ledger, None, command.alias or None) or not_found(command.account)
+        why = _alias_taken(ledger, None, said_or(command.alias, None)) or not_found(command.account)
         return refused(ledger, command, at, why)
     terms = _updated(account, command)
     objections = (
@@ -157,10 +155,10 @@ def _updated(account: Account, command: UpdateAccount) -> Terms:
     floor = account.floor if command.policy in (None, Policy.CAPPED_OVERDRAFT) else None
     return Terms(
         policy=policy,
-        floor=floor if command.floor is UNSET else command.floor,
+        floor=said_or(command.floor, floor),
         flags=account.flags_as_said if command.flags is None else command.flags,
-        book=account.book if command.book is UNSET else command.book,
-        alias=account.alias if command.alias is UNSET else command.alias,
+        book=said_or(command.book, account.book),
+        alias=said_or(command.alias, account.alias),
     )
 
 

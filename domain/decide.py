@@ -35,6 +35,20 @@ from schemas.commands import (
 )
 from schemas.events import Event
 
+Terms = (
+    OpenAccount
+    | UpdateAccount
+    | FreezeAccount
+    | UnfreezeAccount
+    | CloseAccount
+    | DefineBook
+    | DefineUnit
+    | DefineAccountType
+    | DefineTransferKind
+    | OpenLedger
+    | Tick
+)
+
 
 def advance(ledger: Ledger, command: Command, at: str, facts: Facts = NO_FACTS) -> list[Event]:
     """Bring the ledger as far as the command and its time take it.
@@ -84,6 +98,13 @@ def decide(ledger: Ledger, command: Command, at: str, facts: Facts = NO_FACTS) -
             return exchange.post_ad(ledger, command, at)
         case WithdrawAd():
             return exchange.withdraw_ad(ledger, command, at)
+        case _:
+            return _decide_on_terms(ledger, command, at)
+
+
+def _decide_on_terms(ledger: Ledger, command: Terms, at: str) -> Event:
+    """Decide what moves nothing: who and what may take part, and how."""
+    match command:
         case OpenAccount():
             return accounts.open_account(ledger, command, at)
         case UpdateAccount():

@@ -50,27 +50,12 @@ def apply(ledger: Ledger, event: Event) -> None:
         case HoldReleased() | HoldExpired():
             _end(ledger, ledger.holds[event.hold])
         case AdPosted():
-            ledger.post_ad(
-                Ad(
-                    event.ad,
-                    event.account,
-                    event.base,
-                    event.quote,
-                    event.rate,
-                    None if event.limit is None else int(event.limit),
-                )
-            )
+            limit = None if event.limit is None else int(event.limit)
+            ledger.post_ad(Ad(event.ad, event.account, event.base, event.quote, event.rate, limit))
         case AdWithdrawn():
             ledger.withdraw_ad(event.ad)
         case BookDefined():
-            ledger.books[event.book] = Book(
-                event.book,
-                event.version,
-                frozenset(event.units),
-                frozenset(event.flags),
-                frozenset(event.accounts),
-                event.name,
-            )
+            ledger.books[event.book] = _book(event)
         case UnitDefined():
             ledger.units[event.unit] = event.scale
         case AccountTypeDefined():
@@ -118,6 +103,11 @@ def _apply_account(ledger: Ledger, event: AccountChanged) -> None:
     account.version = event.version
     if event.state == "closed" and ledger.singletons.get(account.account_type) is account:
         del ledger.singletons[account.account_type]
+
+
+def _book(event: BookDefined) -> Book:
+    units, flags, accounts = frozenset(event.units), frozenset(event.flags), frozenset(event.accounts)
+    return Book(event.book, event.version, units, flags, accounts, event.name)
 
 
 def _apply_hold(ledger: Ledger, event: HoldPlaced) -> None:

@@ -11,10 +11,10 @@ from domain.accounts import not_found, out_of_use, version_mismatch
 from domain.books import not_admitted, version_of
 from domain.refusals import Objection, happening, objection, refused
 from domain.state import NOTHING, OWN_KINDS, Account, Change, Ledger
-from schemas.commands import Expect, Transfer
+from schemas.commands import Transfer
 from schemas.events import CommandRefused, Posting, TransferPosted
 from schemas.reasons import Reason
-from schemas.values import LARGEST, Movement, Policy
+from schemas.values import LARGEST, Expect, Movement, Policy
 
 
 class Leg(NamedTuple):

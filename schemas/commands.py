@@ -4,7 +4,7 @@ Law: strict. An unknown field, a missing one, a value out of its form is no comm
 given twice). A field with a default is optional. The version in the tag is for ever; a new shape is a new tag.
 """
 
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import force_setattr
@@ -19,7 +19,9 @@ from schemas.values import (
     Amount,
     BookName,
     CommandId,
+    Creation,
     DisplayName,
+    Expect,
     Fee,
     Flag,
     Flags,
@@ -41,6 +43,7 @@ from schemas.values import (
 )
 
 Movements = Annotated[tuple[Movement, ...], Meta(min_length=1, max_length=MOST_MOVEMENTS)]
+Said = TypeVar("Said")
 Policies = Annotated[tuple[Policy, ...], Meta(min_length=1, max_length=5)]
 
 
@@ -105,7 +108,6 @@ class OpenAccount(Asked, frozen=True, kw_only=True, tag="open-account.v1", gc=Fa
     alias: Alias | None = None
 
     def __post_init__(self) -> None:
-        """Make the floor an `int`."""
         whole(self, "floor")
 
 
@@ -121,68 +123,33 @@ class UpdateAccount(Asked, frozen=True, kw_only=True, tag="update-account.v1", g
     expected_version: Version | None = None
 
     def __post_init__(self) -> None:
-        """Make the floor an `int`.
-
-        Raises:
-            ValueError: nothing is to be updated.
-        """
-        if (
-            self.policy is None
-            and self.flags is None
-            and self.floor is UNSET
-            and self.book is UNSET
-            and self.alias is UNSET
-        ):
-            msg = "nothing to update"
-            raise ValueError(msg)
+        if (self.policy, self.flags, self.floor, self.book, self.alias) == (None, None, UNSET, UNSET, UNSET):
+            raise ValueError("nothing to update")
         whole(self, "floor")
 
 
-class FreezeAccount(Asked, frozen=True, kw_only=True, tag="freeze-account.v1", gc=False):
+def said_or(said: Said | UnsetType, before: Said) -> Said:
+    """Give what an update says, be it null, or what was before where it says nothing."""
+    return before if isinstance(said, UnsetType) else said
+
+
+class OfAccount(Asked, frozen=True, kw_only=True, gc=False):
+    """What is said of one account, and of nothing else."""
+
+    account: Party
+    expected_version: Version | None = None
+
+
+class FreezeAccount(OfAccount, frozen=True, tag="freeze-account.v1", gc=False):
     """Let nothing in or out of an account."""
 
-    account: Party
-    expected_version: Version | None = None
 
-
-class UnfreezeAccount(Asked, frozen=True, kw_only=True, tag="unfreeze-account.v1", gc=False):
+class UnfreezeAccount(OfAccount, frozen=True, tag="unfreeze-account.v1", gc=False):
     """Let a frozen account take part again."""
 
-    account: Party
-    expected_version: Version | None = None
 
-
-class CloseAccount(Asked, frozen=True, kw_only=True, tag="close-account.v1", gc=False):
+class CloseAccount(OfAccount, frozen=True, tag="close-account.v1", gc=False):
     """Close an empty account, for good."""
-
-    account: Party
-    expected_version: Version | None = None
-
-
-class BalancePin(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
-    """What a balance must be before a transfer, holds not deducted."""
-
-    account: Party
-    unit: Unit
-    at_least: Signed | None = None
-    at_most: Signed | None = None
-
-    def __post_init__(self) -> None:
-        """Make the bounds `int`."""
-        whole(self, "at_least", "at_most")
-
-
-class Expect(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
-    """What must be so before anything moves."""
-
-    versions: dict[Party, Version] | None = None
-    balances: tuple[BalancePin, ...] | None = None
-
-    def __post_init__(self) -> None:
-        """Say in one way what may be said in several: an empty list expects as much as none."""
-        for field in ("versions", "balances"):
-            if not getattr(self, field):
-                force_setattr(self, field, None)
 
 
 class Transfer(Asked, frozen=True, kw_only=True, tag="transfer.v1", gc=False):
@@ -196,7 +163,7 @@ class Transfer(Asked, frozen=True, kw_only=True, tag="transfer.v1", gc=False):
     effective_at: Moment | None = None
 
     def __post_init__(self) -> None:
-        """Say in one way what may be said in several: a fee of 0 is none, an `expect` that expects nothing is none."""
+        # What may be said in several ways is kept in one: no fee, nothing expected.
         if self.fee is not None:
             whole(self, "fee")
             if self.fee == 0:
@@ -205,25 +172,6 @@ class Transfer(Asked, frozen=True, kw_only=True, tag="transfer.v1", gc=False):
             force_setattr(self, "expect", None)
         if self.effective_at is not None:
             moment(self, "effective_at")
-
-
-class Creation(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
-    """One signed amount that an envelope creates."""
-
-    account: Party
-    unit: Unit
-    amount: Signed
-
-    def __post_init__(self) -> None:
-        """Make the amount an `int`.
-
-        Raises:
-            ValueError: it is 0.
-        """
-        whole(self, "amount")
-        if self.amount == 0:
-            msg = "`amount` is 0"
-            raise ValueError(msg)
 
 
 class CommitEnvelope(Asked, frozen=True, kw_only=True, tag="commit-envelope.v1", gc=False):
@@ -244,7 +192,6 @@ class PlaceHold(Asked, frozen=True, kw_only=True, tag="place-hold.v1", gc=False)
     expires_at: Moment | None = None
 
     def __post_init__(self) -> None:
-        """Bring the time to its one form."""
         moment(self, "expires_at")
 
 
@@ -280,18 +227,11 @@ class PostAd(Asked, frozen=True, kw_only=True, tag="post-ad.v1", gc=False):
     limit: Amount | None = None
 
     def __post_init__(self) -> None:
-        """Make the limit an `int`.
-
-        Raises:
-            ValueError: the two units are one, or the rate is 0.
-        """
         whole(self, "limit")
         if self.base == self.quote:
-            msg = "`quote` is the same unit as `base`"
-            raise ValueError(msg)
+            raise ValueError("`quote` is the same unit as `base`")
         if not self.rate.strip("0."):
-            msg = "`rate` is 0"
-            raise ValueError(msg)
+            raise ValueError("`rate` is 0")
 
 
 class WithdrawAd(Asked, frozen=True, kw_only=True, tag="withdraw-ad.v1", gc=False):
@@ -312,15 +252,9 @@ class Exchange(Asked, frozen=True, kw_only=True, tag="exchange.v1", gc=False):
     book: BookName | None = None
 
     def __post_init__(self) -> None:
-        """Make the amounts `int`.
-
-        Raises:
-            ValueError: the two units are one.
-        """
         whole(self, "amount", "at_least")
         if self.sell == self.buy:
-            msg = "`buy` is the same unit as `sell`"
-            raise ValueError(msg)
+            raise ValueError("`buy` is the same unit as `sell`")
 
 
 class Tick(Asked, frozen=True, tag="tick.v1", gc=False):
@@ -337,7 +271,6 @@ class ShortTransfer(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     idempotency_key: CommandId
 
     def __post_init__(self) -> None:
-        """Make the amount an `int`."""
         whole(self, "amount")
 
 

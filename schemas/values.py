@@ -116,9 +116,46 @@ class Movement(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     amount: Amount
 
     def __post_init__(self) -> None:
-        """Make the amount an `int`."""
         if type(self.amount) is not int:
             whole(self, "amount")
+
+
+class BalancePin(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
+    """What a balance must be before a transfer, holds not deducted."""
+
+    account: Party
+    unit: Unit
+    at_least: Signed | None = None
+    at_most: Signed | None = None
+
+    def __post_init__(self) -> None:
+        whole(self, "at_least", "at_most")
+
+
+class Expect(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
+    """What must be so before anything moves."""
+
+    versions: dict[Party, Version] | None = None
+    balances: tuple[BalancePin, ...] | None = None
+
+    def __post_init__(self) -> None:
+        # An empty list expects as much as none, and is to be no other content.
+        for field in ("versions", "balances"):
+            if not getattr(self, field):
+                force_setattr(self, field, None)
+
+
+class Creation(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """One signed amount that an envelope creates."""
+
+    account: Party
+    unit: Unit
+    amount: Signed
+
+    def __post_init__(self) -> None:
+        whole(self, "amount")
+        if self.amount == 0:
+            raise ValueError("`amount` is 0")
 
 
 def whole(struct: Struct, *fields: str) -> None:
@@ -132,8 +169,7 @@ def whole(struct: Struct, *fields: str) -> None:
         if type(value) is str:
             number = int(value)
             if not SMALLEST <= number <= LARGEST:
-                msg = f"`{field}` is out of range"
-                raise ValueError(msg)
+                raise ValueError(f"`{field}` is out of range")
             force_setattr(struct, field, number)
 
 
@@ -158,8 +194,7 @@ def timestamp(text: str) -> str:
         ValueError: there is no such date or time of day, or the form is another.
     """
     if not re.fullmatch(_MOMENT, text):
-        msg = "not a time of the form YYYY-MM-DDTHH:MM:SS.mmmZ"
-        raise ValueError(msg)
+        raise ValueError("not a time of the form YYYY-MM-DDTHH:MM:SS.mmmZ")
     seconds, _, fraction = text[:-1].partition(".")
     datetime.fromisoformat(seconds)
     return f"{seconds}.{fraction:0<3}Z"
