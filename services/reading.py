@@ -35,7 +35,7 @@ def read(record: Record, at: str | None = None) -> Reading | DeadLetter:
         at: the time to decide it at, where that is not the broker's time of the record.
     """
     if record.value is not None and len(record.value) > MOST_BYTES:
-        return dead(record, DeadReason.TOO_LARGE, f"{len(record.value)} bytes, at most {MOST_BYTES}")
+        return dead(record, DeadReason.TOO_LARGE, f"{len(record.value)} bytes, at most {MOST_BYTES} - at `$`")
     try:
         command, canonical = decode_command(record.value, record.key)
     except MalformedError as error:

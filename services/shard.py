@@ -115,10 +115,14 @@ class Shard:
         ledger = self.ledgers.get(command.ledger)
         if ledger is None:
             if partition_of(command.ledger, self.partitions) != self.number:
-                draft.dead_letters.append(dead(record, DeadReason.WRONG_PARTITION, f"{command.ledger} lives elsewhere"))
+                draft.dead_letters.append(
+                    dead(record, DeadReason.WRONG_PARTITION, f"{command.ledger} lives elsewhere - at `$.ledger`")
+                )
                 return
             if type(command) is not OpenLedger:
-                draft.dead_letters.append(dead(record, DeadReason.UNKNOWN_LEDGER, f"{command.ledger} was never opened"))
+                draft.dead_letters.append(
+                    dead(record, DeadReason.UNKNOWN_LEDGER, f"{command.ledger} was never opened - at `$.ledger`")
+                )
                 return
             ledger = self.ledgers[command.ledger] = Ledger(command.ledger)
             draft.opened.append(command.ledger)
@@ -132,7 +136,7 @@ class Shard:
                 draft.duplicates += 1
             else:
                 draft.dead_letters.append(
-                    dead(record, DeadReason.ID_REUSED, "the id has its outcome, for other content")
+                    dead(record, DeadReason.ID_REUSED, "the id has its outcome, for other content - at `$.id`")
                 )
             return
         for event in advance(ledger, command, at, self._facts(command, recalled)):
