@@ -5,7 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEFTER := $(VENV)/defter-installed
 TOOLS := $(VENV)/tools-installed
-INSTALL := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-compile
+# Installing with the system's own pip spares putting one into .venv first, which takes longer than most packages do.
+SYSTEM_PIP = $(shell $(PYTHON) -m pip --python $(PYTHON) --version >/dev/null 2>&1 && echo yes)
+PIP = $(if $(SYSTEM_PIP),$(PYTHON) -m pip --python $(BIN)/python,$(BIN)/python -m pip)
+INSTALL = $(PIP) --disable-pip-version-check --quiet install --no-compile
 COMPILE := CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
 	--no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
@@ -55,7 +58,7 @@ $(VENV): $(TOOLS)
 $(DEFTER): requirements.txt requirements-build.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Defter needs Python 3.11 or newer: make PYTHON=python3.12 …")'
 	@echo "installing pinned packages into $(VENV) …" >&2
-	@$(PYTHON) -m venv --clear $(VENV)
+	@$(PYTHON) -m venv --clear $(if $(SYSTEM_PIP),--without-pip) $(VENV)
 	@$(INSTALL) --require-hashes --only-binary :all: -r requirements.txt -r requirements-build.txt
 	@$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
