@@ -1,0 +1,121 @@
+"""The command line: `defter`. One module a group of commands; each is imported when it is asked for.
+
+Law: data goes to stdout, everything else to stderr. Exit 0: done · 1: the answer is no · 2: wrong usage or setting ·
+3: a dependency cannot be reached, or is not the one expected.
+
+    start      demo, dev, setup, doctor                     services.cli.start
+    run        run, writer, publisher, projector            services.cli.run
+    write      open-ledger, open, transfer, send            services.cli.write
+    read       balance, statement, show, …, status          services.cli.read, services.cli.look
+    after an incident   simulate                            services.cli.incident
+    measure    bench                                        services.cli.measure
+
+A new command is a function in its group's module, and its name in `SECTIONS`.
+"""
+
+import os
+import sys
+from importlib import import_module
+from typing import Final, NamedTuple
+
+import click
+
+from services.errors import Away, Unexpected, WrongSetting
+
+NO: Final = 1
+WRONG_USE: Final = 2
+NOT_THERE: Final = 3
+INTERRUPTED: Final = 130
+NOBODY_READS: Final = 141
+"""As a shell says it of a program whose output was closed: `defter statement alice | head`."""
+
+
+class Section(NamedTuple):
+    """Commands that belong together, in the order in which they are told, each with the module that has it."""
+
+    title: str
+    commands: dict[str, str]
+
+
+SECTIONS: Final = (
+    Section("start", dict.fromkeys(("demo", "dev", "setup", "doctor"), "start")),
+    Section("run", dict.fromkeys(("run", "writer", "publisher", "projector"), "run")),
+    Section("write", dict.fromkeys(("open-ledger", "open", "transfer", "send"), "write")),
+    Section(
+        "read",
+        dict.fromkeys(("balance", "statement", "show", "accounts", "trial-balance"), "read")
+        | dict.fromkeys(("watch", "status"), "look"),
+    ),
+    Section("after an incident", {"simulate": "incident"}),
+    Section("measure", {"bench": "measure"}),
+)
+_MODULES: Final = {name: module for section in SECTIONS for name, module in section.commands.items()}
+
+
+class Sections(click.Group):
+    """All commands, by section."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's own signature
+        """Name every command."""
+        return list(_MODULES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
+        """Import a command."""
+        if cmd_name not in _MODULES:
+            return None
+        module = import_module(f"services.cli.{_MODULES[cmd_name]}")
+        command: click.Command = module.commands.commands[cmd_name]
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Tell them, section by section."""
+        for section in SECTIONS:
+            with formatter.section(section.title.capitalize()):
+                told = [(name, self.get_command(ctx, name)) for name in section.commands]
+                width = formatter.width - 6 - max(map(len, _MODULES))
+                formatter.write_dl(
+                    [
+                        (f"{name:<{max(map(len, _MODULES))}}", command.get_short_help_str(width))
+                        for name, command in told
+                        if command
+                    ]
+                )
+
+
+@click.command(cls=Sections, context_settings={"help_option_names": ["-h", "--help"]}, epilog="Begin with: defter demo")
+@click.version_option(package_name="defter", message="%(prog)s %(version)s")
+def defter() -> None:
+    """An event-sourced, double-entry ledger fed by Kafka."""
+
+
+def main() -> None:
+    """Run the command that the arguments name, and exit as it says."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command and return its exit code; what went wrong is said on stderr."""
+    try:
+        code = defter.main(arguments, "defter", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except WrongSetting as error:
+        return _said(error, WRONG_USE)
+    except (Away, Unexpected) as error:
+        return _said(error, NOT_THERE)
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Python flushes stdout once more at its end, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NOBODY_READS
+    return code if isinstance(code, int) else 0
+
+
+def _said(error: Exception, code: int) -> int:
+    from services.log import without_passwords
+
+    click.echo(f"defter: {without_passwords(str(error))}", err=True)
+    return code

@@ -1,0 +1,192 @@
+"""From the arguments of a command line to a command in the topic, and back to what became of it.
+
+Law: whatever goes wrong on the way, the id has been told, and sending the same again with it is harmless.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import click
+import msgspec
+
+from domain.state import UNITS
+from schemas.codec import MalformedError, decode_command
+from schemas.values import LARGEST
+from services.cli import NO, options, screen
+from services.cli.place import here, wait_for, within
+from services.errors import Away, Unexpected
+from services.sending import DEAD_LETTER, REFUSED, Line, Outcome, Place, Sending, line_of, new_id
+from services.settings import Settings
+from services.setup import check_installation
+
+_Fields = dict[str, Any]
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+class How(NamedTuple):
+    """What is said about sending a command, besides the command."""
+
+    command_id: str | None
+    metadata: tuple[tuple[str, str], ...]
+    no_wait: bool
+    as_json: bool
+    timeout_s: float
+
+
+def asks_how(command: _Command) -> _Command:
+    """Add the options of every command that sends one: the fields of `How`."""
+    return options.command_id(options.no_wait(options.as_json(options.timeout(command))))
+
+
+def issue(fields: Sequence[_Fields], how: How, settings: Settings | None = None) -> None:
+    """Send commands, wait for what becomes of them, and show it. Exits 1 where an answer is no.
+
+    Args:
+        fields: what each says, without id and metadata.
+        how: the rest.
+        settings: where, if that was found out already.
+    """
+    settings = settings or here()
+    if how.command_id and len(fields) > 1:
+        raise click.UsageError("--id is for one command, and these are several")
+    lines = [_line(each, how) for each in fields]
+    if not how.command_id and not how.as_json:
+        for line in lines:
+            screen.tell(f"id {line.command}")
+    places, outcomes = wait_for(_sent(settings, lines, how))
+    if how.no_wait:
+        for line, place in zip(lines, places, strict=True):
+            _show_sent(line, place, how)
+        return
+    for each, outcome in zip(fields, outcomes, strict=True):
+        show(outcome, as_json=how.as_json)
+        if not how.as_json:
+            screen.hint(*_next(each, outcome))
+    if not all(outcome.good for outcome in outcomes):
+        raise click.exceptions.Exit(NO)
+
+
+def show(outcome: Outcome, *, as_json: bool, number: int | None = None) -> None:
+    """Print what became of a command.
+
+    Args:
+        outcome: what.
+        as_json: as a reply would say it.
+        number: of its line, where there are many.
+    """
+    if as_json:
+        screen.line(said(outcome) | ({} if number is None else {"line": number}))
+        return
+    who = f"{outcome.command or 'a message'} in {outcome.ledger}" if number is None else f"line {number}"
+    place = "" if outcome.sequence is None else f", event {outcome.sequence}"
+    why = "".join(f", {name} {value}" for name, value in outcome.details.items())
+    screen.say(f"{outcome.outcome}: {who}{place}" + (f": {outcome.reason}{why}" if outcome.reason else ""))
+
+
+def said(outcome: Outcome) -> dict[str, Any]:
+    """Return what became of a command as `reply.v1` says it."""
+    found = {
+        "command": outcome.command or None,
+        "ledger": outcome.ledger,
+        "outcome": outcome.outcome,
+        "sequence": outcome.sequence,
+        "reason": outcome.reason,
+        "details": outcome.details or None,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def amount(text: str, unit: str, scale: Callable[[], int | None]) -> int:
+    """Return an amount of minimal parts.
+
+    Args:
+        text: as given: digits.
+        unit: what of.
+        scale: finds the unit's scale out, where that is to be told.
+
+    Raises:
+        click.UsageError: it is no such amount.
+    """
+    if re.fullmatch(r"[1-9][0-9]{0,18}", text, re.ASCII) and int(text) <= LARGEST:
+        return int(text)
+    if not re.fullmatch(r"[0-9]+[.,][0-9]*", text, re.ASCII):
+        raise click.UsageError(f"{text!r} is no amount: expected digits, 1 to {LARGEST}, minimal parts of {unit}")
+    known = UNITS.get(unit)
+    known = scale() if known is None else known
+    if known is None:
+        raise click.UsageError(f"{text!r} is no amount: expected digits, minimal parts of {unit}")
+    before, _, after = text.replace(",", ".").partition(".")
+    meant = f"; {text} {unit} is {int(before + after.ljust(known, '0'))}" if len(after) <= known else ""
+    raise click.UsageError(
+        f"{text!r} is no amount: amounts are minimal parts, digits only. The scale of {unit} is {known}: "
+        f"1 {unit} is {10**known} parts{meant}"
+    )
+
+
+def _line(fields: _Fields, how: How) -> Line:
+    said = {name: value for name, value in fields.items() if value is not None and value != ()}
+    said |= {"id": how.command_id or new_id()} | ({"metadata": dict(how.metadata)} if how.metadata else {})
+    value = msgspec.json.encode({"type": said.pop("type")} | said)
+    ledger: str = said["ledger"]
+    try:
+        decode_command(value, ledger.encode())
+    except MalformedError as error:
+        raise click.UsageError(f"this is no {fields['type']}: {error}") from None
+    return line_of(value, ledger)
+
+
+async def _sent(settings: Settings, lines: Sequence[Line], how: How) -> tuple[list[Place], list[Outcome]]:
+    installed = await within(how.timeout_s, lambda: check_installation(settings))
+    sending = Sending(settings, installed.partitions, how.timeout_s)
+    try:
+        places = await sending.send(lines)
+        return places, [] if how.no_wait else await sending.outcomes(lines, places)
+    except Away as away:
+        ids = " ".join(f"--id {line.command}" for line in lines)
+        raise Unexpected(str(away), f"run the same again with {ids}: one id has one outcome, for ever") from away
+    finally:
+        await sending.close()
+
+
+def _show_sent(line: Line, place: Place, how: How) -> None:
+    if how.as_json:
+        found = {"command": line.command, "ledger": line.ledger, "outcome": "sent"}
+        screen.line(found | {"partition": place.partition, "offset": place.offset})
+    else:
+        screen.say(f"sent: {line.command} in {line.ledger}, offset {place.offset} of partition {place.partition}")
+        screen.hint(f"defter show {line.command} --ledger {line.ledger}")
+
+
+def _next(fields: _Fields, outcome: Outcome) -> list[str]:
+    """Say what to try next."""
+    ledger = "" if outcome.ledger == "main" else f" --ledger {outcome.ledger}"
+    if outcome.outcome in {REFUSED, DEAD_LETTER}:
+        return _remedies(outcome, ledger)
+    if fields["type"] == "open-ledger.v1":
+        return [f"defter open bank --type external{ledger}", f"defter open alice{ledger}"]
+    if fields["type"] == "open-account.v1":
+        return [
+            f"defter accounts{ledger}",
+            f"defter transfer bank {fields['account']} QAZ 10000 --kind deposit{ledger}",
+        ]
+    return [f"defter balance {fields['movements'][0]['destination']}{ledger}", f"defter show {outcome.command}{ledger}"]
+
+
+def _remedies(outcome: Outcome, ledger: str) -> list[str]:
+    """Say what helps against a no, where a command does."""
+    details = outcome.details
+    unit = details.get("unit")
+    define = f'{{"type":"define-unit.v1","id":"unit-{unit}","ledger":"{outcome.ledger}","unit":"{unit}","scale":2}}'
+    helps = {
+        "UNKNOWN_LEDGER": f"defter open-ledger {outcome.ledger}",
+        "ID_REUSED": f"defter show {outcome.command}{ledger}",
+        "ACCOUNT_NOT_FOUND": f"defter open {details.get('account')}{ledger}",
+        "ACCOUNT_EXISTS": f"defter balance {details.get('account')}{ledger}",
+        "INSUFFICIENT_FUNDS": f"defter balance {details.get('account')}{ledger}",
+        "OVERDRAFT_EXCEEDED": f"defter balance {details.get('account')}{ledger}",
+        "TREASURY_NOT_FOUND": f"defter open treasury --type treasury{ledger}",
+        "UNKNOWN_UNIT": f"echo '{define}' | defter send",
+    }
+    found = helps.get(outcome.reason or "")
+    return [found] if found else []

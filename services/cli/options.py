@@ -1,0 +1,109 @@
+"""The options and arguments that several commands take, said once."""
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+class Form(click.ParamType[str]):
+    """A text of one form, as messages have it.
+
+    Args:
+        name: what it is called in usage lines.
+        pattern: what the whole text must match.
+        expected: the same, for people.
+    """
+
+    def __init__(self, name: str, pattern: str, expected: str) -> None:
+        self.name = name
+        self._pattern = re.compile(pattern, re.ASCII)
+        self._expected = expected
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the text. Fails, with exit 2, where it has another form."""
+        if not self._pattern.fullmatch(value):
+            self.fail(f"{value!r} is not {self._expected}", param, ctx)
+        return value
+
+
+LEDGER = Form("ledger", r"[a-z][a-z0-9-]{0,62}", "a ledger's name: a small letter, then letters, digits and '-'")
+ACCOUNT = Form(
+    "account",
+    r"[A-Za-z0-9][A-Za-z0-9._:/+#@-]{0,127}",
+    "an account's name: a letter or digit, then letters, digits and . _ : / + # @ -",
+)
+PARTY = Form(
+    "account",
+    r"[A-Za-z0-9][A-Za-z0-9._:/+#@-]{0,127}|@[a-z0-9][a-z0-9._-]{0,62}",
+    "an account's name, such as alice, or alias, such as @alice",
+)
+UNIT = Form("unit", r"[A-Z0-9]{1,16}", "a unit: 1 to 16 capital letters and digits, such as QAZ")
+ID = Form("id", r"[!-~]{1,128}", "an id: 1 to 128 visible ASCII characters")
+
+
+class Metadata(click.ParamType[tuple[str, str]]):
+    """One pair of metadata."""
+
+    name = "key=value"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return key and value. Fails, with exit 2, where there is no `=`."""
+        if isinstance(value, tuple):
+            return value
+        key, equals, said = value.partition("=")
+        if not equals:
+            self.fail(f"{value!r} is not KEY=VALUE", param, ctx)
+        return key, said
+
+
+def example(*lines: str) -> str:
+    """Return what stands below a command's help."""
+    return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def ledger(command: _Command) -> _Command:
+    """Add `--ledger`."""
+    return click.option("--ledger", type=LEDGER, help="Which ledger; else DEFTER_LEDGER, else main.")(command)
+
+
+def as_json(command: _Command) -> _Command:
+    """Add `--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="JSON Lines to stdout, and nothing else there.")(
+        command
+    )
+
+
+def timeout(command: _Command) -> _Command:
+    """Add `--timeout`."""
+    return click.option(
+        "--timeout",
+        "timeout_s",
+        type=click.FloatRange(0, min_open=True),
+        default=10.0,
+        metavar="SECONDS",
+        help="How long to wait for what does not answer (10).",
+    )(command)
+
+
+def no_wait(command: _Command) -> _Command:
+    """Add `--no-wait`."""
+    return click.option("--no-wait", is_flag=True, help="Return when Kafka has it; do not wait for the outcome.")(
+        command
+    )
+
+
+def command_id(command: _Command) -> _Command:
+    """Add `--id` and `--metadata`."""
+    command = click.option(
+        "--metadata", type=Metadata(), multiple=True, metavar="KEY=VALUE", help="Your own pair; again for more."
+    )(command)
+    return click.option(
+        "--id",
+        "command_id",
+        type=ID,
+        help="The id, yours to choose: one id has one outcome, for ever. Else one is made.",
+    )(command)

@@ -1,0 +1,50 @@
+"""The processes: `run` (all of them), `writer`, `publisher`, `projector`. What each does: `services.processes`."""
+
+import click
+
+from services.cli import options
+
+commands = click.Group()
+
+
+@commands.command(epilog=options.example("defter run", "DEFTER_PORT=8080 defter run   # then GET /livez and /readyz"))
+def run() -> None:
+    """Run all processes under one supervisor: for small installations."""
+    from services.cli.all_parts import run_all
+
+    run_all()
+
+
+@commands.command(epilog=options.example("defter writer", "DEFTER_INSTANCE=writer-2 defter writer   # stands by"))
+def writer() -> None:
+    """Decide commands and add what is decided to the journal. One lives per partition; more stand by."""
+    from services import processes
+    from services.cli.serving import serve
+
+    serve("writer", processes.writer)
+
+
+@commands.command(epilog=options.example("defter publisher"))
+@click.option(
+    "--from-position",
+    type=click.IntRange(0),
+    metavar="P",
+    help="Publish what comes after this position, where what was published before is gone.",
+)
+def publisher(from_position: int | None) -> None:
+    """Publish the journal: events and dead letters, bytes untouched. One lives per shard; more stand by."""
+    from functools import partial
+
+    from services import processes
+    from services.cli.serving import serve
+
+    serve("publisher", partial(processes.publisher, from_position=from_position))
+
+
+@commands.command(epilog=options.example("defter projector"))
+def projector() -> None:
+    """Keep the read models. One lives per shard; more stand by."""
+    from services import processes
+    from services.cli.serving import serve
+
+    serve("projector", processes.projector)

@@ -1,0 +1,96 @@
+"""How commands show what they have to show: tables for people, JSON Lines for programs, hints on a terminal.
+
+Law: money and ids are never cut short, on however narrow a terminal and in a pipe: a line that is too long runs on.
+What came from outside cannot speak to the terminal: what is not printable is written out.
+"""
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, NamedTuple
+
+import click
+
+_ENDLESS: Final = 1_000_000
+
+
+class Column(NamedTuple):
+    """One column of a table."""
+
+    title: str
+    right: bool = False
+
+
+def amount(title: str) -> Column:
+    """Return a column of numbers."""
+    return Column(title, right=True)
+
+
+def table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table. None is shown as nothing."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    terminal = sys.stdout.isatty()
+    shown = Table(box=box.SIMPLE_HEAD if terminal else None, pad_edge=False, show_edge=False, header_style="bold")
+    for column in columns:
+        shown.add_column(column.title, justify="right" if column.right else "left", no_wrap=True, overflow="ignore")
+    for row in rows:
+        shown.add_row(*(Text("" if cell is None else printable(str(cell))) for cell in row))
+    # Rich makes a table fit by cutting its cells. So it is told that there is always room, and the terminal wraps.
+    console = Console(file=sys.stdout, width=_ENDLESS, markup=False, highlight=False, emoji=False, soft_wrap=True)
+    with console.capture() as captured:
+        console.print(shown)
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip())
+
+
+def say(text: str = "") -> None:
+    """Print a sentence for people, as data of the command."""
+    click.echo(printable(text))
+
+
+def tell(text: str) -> None:
+    """Print a message: to stderr."""
+    click.echo(printable(text), err=True)
+
+
+def line(data: Any) -> None:
+    """Print one JSON object on a line of its own."""
+    import msgspec
+
+    click.echo(data if isinstance(data, bytes) else msgspec.json.encode(data))
+
+
+def hint(*commands: str) -> None:
+    """Say what to try next, where a person is looking."""
+    if sys.stdout.isatty() and commands:
+        click.echo(click.style("\nnext: ", dim=True) + click.style(f"{chr(10)}      ".join(commands), dim=True))
+
+
+def whole(parts: int, scale: int | None) -> str | None:
+    """Return minimal parts as whole units; None where the scale of the unit is not known.
+
+    >>> whole(-305, 2), whole(7, 0), whole(5, 3)
+    ('-3.05', '7', '0.005')
+    """
+    if scale is None:
+        return None
+    digits = f"{abs(parts):0{scale + 1}}"
+    point = len(digits) - scale
+    return ("-" if parts < 0 else "") + digits[:point] + ("." + digits[point:] if scale else "")
+
+
+def printable(text: str) -> str:
+    r"""Return a text that a terminal only shows.
+
+    >>> printable("a\x1b[31mb\u202ec")
+    'a\\x1b[31mb\\u202ec'
+    """
+    if text.isprintable():
+        return text
+    shown = (
+        one if one.isprintable() or one == "\n" else one.encode("ascii", "backslashreplace").decode() for one in text
+    )
+    return "".join(shown)

@@ -1,0 +1,144 @@
+"""Keeps all processes of a small installation running: `defter run`, and within it `defter dev` and `defter demo`.
+
+Law: a process that ends is started again, at once the first time, then after growing pauses; and none outlives the
+supervisor, however that ends. Each child has a pipe as its stdin that nobody writes to. The operating system closes it
+when the supervisor is gone, even by `kill -9`, and a child that reads its end stops as at SIGTERM (`services.cli.run`).
+
+What the processes do: `services.processes`.
+"""
+
+import asyncio
+import contextlib
+import os
+import sys
+import time
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from services.dev import ports
+from services.health import STARTING, Answer, told
+from services.settings import Settings
+
+PARTS: Final = ("writer", "publisher", "projector")
+SUPERVISED: Final = "DEFTER_SUPERVISED"
+"""Set to 1 for a child, which then stops when its stdin ends."""
+
+FIRST_PAUSE_S: Final = 0.1
+LONGEST_PAUSE_S: Final = 10.0
+STEADY_S: Final = 30.0
+"""Who ran so long is started again at once."""
+
+GRACE_S: Final = 4.0
+
+_ASKS_WITHIN_S: Final = 1.0
+
+_log: Final = structlog.get_logger()
+
+
+class Supervisor:
+    """The processes of one installation.
+
+    Args:
+        settings: of the installation, given on to the processes.
+        parts: which processes, by the names of their commands.
+        log: a file for what they say; else it goes where our own does.
+    """
+
+    def __init__(self, settings: Settings, parts: Sequence[str] = PARTS, *, log: Path | None = None) -> None:
+        self._environment = os.environ | environment(settings) | {SUPERVISED: "1"}
+        self._parts = parts
+        self._log = log
+        self._ports: dict[str, int] = {}
+        self._ended: dict[str, str] = {}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Keep the processes running until `stop`, then end them within `GRACE_S`."""
+        async with asyncio.TaskGroup() as keepers:
+            for part in self._parts:
+                keepers.create_task(self._keep(part, stop))
+
+    async def readiness(self) -> Answer:
+        """Tell whether all are ready, and what they wait for if not: the page `/readyz`."""
+        waiting: dict[str, str] = {}
+        for part, said in zip(self._parts, await asyncio.gather(*map(self._ask, self._parts)), strict=True):
+            if said is None:
+                waiting[part] = self._ended.get(part, STARTING)
+            else:
+                waiting |= said
+        return told(waiting)
+
+    async def ready(self) -> bool:
+        """Return whether all are ready."""
+        return (await self.readiness()).status == "200 OK"
+
+    async def _keep(self, part: str, stop: asyncio.Event) -> None:
+        pause_s = FIRST_PAUSE_S
+        while not stop.is_set():
+            since = time.monotonic()
+            child = await self._start(part)
+            code = await _ended(child, stop)
+            if stop.is_set():
+                return
+            if time.monotonic() - since > STEADY_S:
+                pause_s = FIRST_PAUSE_S
+            self._ended[part] = f"ended with exit code {code}, is started again"
+            _log.warning("a process ended and is started again", part=part, code=code, pause_s=pause_s)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    async def _start(self, part: str) -> Process:
+        self._ports[part] = ports.pick(self._ports.values())
+        environment = {**self._environment, "DEFTER_PORT": str(self._ports[part])}
+        # Our own interpreter and packages, whatever is called `services` where we happen to stand.
+        command = (sys.executable, "-P", "-m", "services.cli", part)
+        with contextlib.ExitStack() as files:
+            stderr = files.enter_context(self._log.open("ab")) if self._log else None
+            return await asyncio.create_subprocess_exec(
+                *command, stdin=PIPE, stdout=DEVNULL, stderr=stderr, env=environment, start_new_session=True
+            )
+
+    async def _ask(self, part: str) -> dict[str, str] | None:
+        """Return what a process waits for, by its own words; None where it does not answer."""
+        port = self._ports.get(part)
+        try:
+            async with asyncio.timeout(_ASKS_WITHIN_S):
+                reader, writer = await asyncio.open_connection(ports.HOST, port)
+                writer.write(b"GET /readyz HTTP/1.1\r\n\r\n")
+                answer = await reader.read()
+                writer.close()
+            return dict(msgspec.json.decode(answer.partition(b"\r\n\r\n")[2])["waits"])
+        except (OSError, msgspec.DecodeError):
+            return None
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Return what a child must be told of settings that were not in our own environment."""
+    known: dict[str, Any] = {
+        "DEFTER_DATABASE": settings.dsn and settings.dsn.reveal(),
+        "DEFTER_READ_DATABASE": settings.read_dsn and settings.read_dsn.reveal(),
+        "DEFTER_KAFKA": settings.kafka and settings.kafka.servers,
+        "DEFTER_PREFIX": settings.prefix,
+    }
+    return {name: value for name, value in known.items() if value}
+
+
+async def _ended(child: Process, stop: asyncio.Event) -> int:
+    """Wait until a child ends, or end it at `stop`; return its exit code."""
+    ending, stopping = asyncio.create_task(child.wait()), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({ending, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not ending.done():
+            child.terminate()
+            await asyncio.wait({ending}, timeout=GRACE_S)
+    finally:
+        stopping.cancel()
+        if child.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                child.kill()
+    return await ending
