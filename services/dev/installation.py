@@ -17,8 +17,8 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from services.dev import ports
-from services.dev.kafka import Kafka
-from services.dev.postgres import Postgres
+from services.dev.kafka import Kafka, bootstrap
+from services.dev.postgres import Postgres, dsn
 from services.errors import Unexpected
 
 LOCK_WAIT_S = 1.0
@@ -140,9 +140,8 @@ def find(directory: Path) -> Addresses | None:
     except BlockingIOError:
         noted = note(directory)
         if noted is None:
-            return None
-        kafka = Kafka(directory / "kafka", noted.kafka, noted.controller)
-        return Addresses(Postgres(directory / "postgres", noted.postgres).dsn(), kafka.bootstrap)
+            return None  # it has only just begun
+        return Addresses(dsn(noted.postgres), bootstrap(noted.kafka))
     else:
         return None
     finally:

@@ -86,7 +86,7 @@ class Kafka(Server):
     @property
     def bootstrap(self) -> str:
         """The address that clients are given."""
-        return f"{HOST}:{self.port}"
+        return bootstrap(self.port)
 
     def run(self, say: Callable[[str], None] = lambda _: None) -> None:
         """Start the broker and wait until it answers; its files are fetched and its data directory made when missing.
@@ -133,6 +133,11 @@ class Kafka(Server):
         path = self.plan.directory / name
         path.write_text("".join(f"{key}={value}\n" for key, value in settings.items()), encoding="utf-8")
         return path
+
+
+def bootstrap(port: int) -> str:
+    """Return what clients are given to find the broker on this port."""
+    return f"{HOST}:{port}"
 
 
 def program(classpath: str, memory: str, *main: str) -> list[str]:

@@ -65,7 +65,7 @@ class Postgres(Server):
 
     def dsn(self, database: str = SUPERUSER) -> str:
         """Return the address of this database."""
-        return f"postgresql://{SUPERUSER}@{HOST}:{self.port}/{database}"
+        return dsn(self.port, database)
 
     def run(self) -> None:
         """Start the server and wait until it takes connections; its data directory is made on the first start.
@@ -108,6 +108,11 @@ class Postgres(Server):
             what = f"PostgreSQL cannot make a database in {unfinished}:\n{error.stdout}{error.stderr}"
             raise Unexpected(what, "see what it says") from error
         unfinished.rename(self.data)
+
+
+def dsn(port: int, database: str = SUPERUSER) -> str:
+    """Return the address of this database of the server on this port."""
+    return f"postgresql://{SUPERUSER}@{HOST}:{port}/{database}"
 
 
 def binary(tool: str) -> str:
