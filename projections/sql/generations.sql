@@ -1,0 +1,14 @@
+-- Which generations of read models there are, and which one the views of `read` show.
+
+create schema if not exists read;
+
+-- `changes` counts what was done to the row. Every page of a projector locks its generation's row, and gives up when
+-- it has changed: so whoever swaps or drops a generation waits for pages in flight, and none begins on the old footing.
+create table if not exists read.generations (
+    generation int primary key,
+    shape int not null,
+    live boolean not null default false,
+    changes int not null default 0
+);
+
+create unique index if not exists generations_live on read.generations (live) where live;

@@ -1,0 +1,260 @@
+"""Keeps the read models of one shard: takes the journal's events, a page at a time, into every one of them.
+
+One page, start to end:
+
+    Journal.read -> fold -> write, checkpoint included -> commit
+
+Law: once, in order, or not at all. The checkpoint is stored with the rows, so a crash anywhere leaves a page whole or
+undone, and the next projector goes on exactly there. Live projection and rebuild are the same code.
+
+The fold of each read model is in `projections`; who asks them: `services.reads`.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import psycopg
+import structlog
+from psycopg import sql
+
+from projections import generations
+from projections.checkpoint import Gap, OtherProjector, digest_of
+from projections.generations import GenerationChanged, NotPrepared
+from projections.projection import Projection
+from services.errors import Away, Unexpected
+from services.journal import answers
+from services.journal.connection import parameters
+from services.journal.lock import only_one
+from services.journal.one_thread import OneThread
+from services.journal.ports import Journal, Row
+from services.journal.postgres import PostgresJournal
+from services.migrations import PROJECTOR
+from services.patience import Readiness, patiently
+from services.settings import Settings
+from services.writer import POLL_S, Point, no_point
+
+_T = TypeVar("_T")
+
+_log: Final = structlog.get_logger()
+
+PAGE: Final = 20_000
+"""So many events a page, if there are as many. A large page touches each account once, however often it was posted to."""
+
+FULL: Final = PAGE // 2
+"""After a page of this size there is more to come, so the next one is read while this one is stored, without a pause."""
+
+SHORTEST_PAUSE_S: Final = 0.05
+LONGEST_PAUSE_S: Final = 0.25
+_EVENTS_A_SECOND: Final = 40_000
+
+
+def pause_s(events: int) -> float:
+    """Return how long after the beginning of a page of so many events the next one begins, at the soonest.
+
+    What happens after a quiet time is taken in at once. Under load events are left to gather: a page costs the same for
+    an account whether it was posted to once or ten times, so larger pages leave more of the machine to the writer.
+    """
+    return min(max(events / _EVENTS_A_SECOND, SHORTEST_PAUSE_S), LONGEST_PAUSE_S)
+
+
+class Projector:
+    """The one projector of a shard and generation.
+
+    Args:
+        journal: of the shard.
+        dsn: the database of the read models.
+        readiness: is told while something is waited for.
+        generation: which one is kept; the live one if not said.
+        pause: how long to wait between the beginnings of two pages, by the number of events of the first.
+        point: called at `read`, `written` (the page is, and is not committed) and `committed`.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        dsn: str,
+        readiness: Readiness,
+        *,
+        generation: int | None = None,
+        pause: Callable[[int], float] = pause_s,
+        point: Point = no_point,
+    ) -> None:
+        """Know the shard and its read models; nothing is connected before `run`."""
+        self.position = 0
+        self._journal = journal
+        self._dsn = dsn
+        self._readiness = readiness
+        self._generation = generation
+        self._pause = pause
+        self._point = point
+        self._part = f"projector {journal.shard}"
+        self._connection: psycopg.Connection[Any] | None = None
+        self._thread = OneThread(self._part, self._disconnect)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Project until `stop`, which ends the run after the page in flight. Runs once.
+
+        Raises:
+            Unexpected: an event is missing, or journal or read models are not what they were.
+        """
+        try:
+            while not stop.is_set():
+                projection = await patiently(self._part, self._open, self._readiness)
+                try:
+                    await self._project(projection, stop)
+                except (Away, GenerationChanged, OtherProjector) as interrupted:
+                    _log.warning(
+                        "a page is undone, the checkpoint is read again", part=self._part, why=str(interrupted)
+                    )
+        finally:
+            self._thread.stop()
+
+    async def _open(self) -> Projection:
+        """Connect, and go on from the checkpoint."""
+        projection = await self._blocking(self._connect)
+        await self._same_journal(projection)
+        self.position = projection.position
+        _log.info("projecting", shard=self._journal.shard, position=projection.position)
+        return projection
+
+    async def _same_journal(self, projection: Projection) -> None:
+        """See that the last event taken in is still in the journal: what comes after another one would be nonsense."""
+        position = projection.position
+        rows = await self._journal.read(position - 1, 1) if position else []
+        if position and (not rows or rows[0].position != position or digest_of(rows[0].data) != projection.digest):
+            raise Unexpected(
+                f"the read models of shard {self._journal.shard} have come to position {position}, which is not in the journal",
+                "the journal was restored from before it: `defter rebuild` makes the read models anew",
+            )
+
+    async def _project(self, projection: Projection, stop: asyncio.Event) -> None:
+        rows: list[Row] = []
+        while not stop.is_set():
+            begun = time.monotonic()
+            rows = rows or await self._read(projection.position)
+            if not rows:
+                await self._journal.changed(POLL_S)
+                continue
+            ahead = asyncio.ensure_future(self._read(rows[-1].position)) if len(rows) >= FULL else None
+            try:
+                await self._take_in(projection, rows)
+            except BaseException:
+                if ahead:
+                    ahead.cancel()
+                raise
+            pause = begun + self._pause(len(rows)) - time.monotonic()
+            rows = await ahead if ahead else []
+            if not rows:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), max(pause, 0))
+
+    async def _take_in(self, projection: Projection, rows: list[Row]) -> None:
+        await self._point("read")
+        await self._blocking(partial(projection.write, rows))
+        await self._point("written")
+        await self._blocking(projection.commit)
+        self.position = projection.position
+        await self._point("committed")
+
+    async def _read(self, after: int) -> list[Row]:
+        return await patiently(self._part, lambda: self._journal.read(after, PAGE), self._readiness)
+
+    async def _blocking(self, call: Callable[[], _T]) -> _T:
+        """Run a call that may wait for the database in the thread, and say in our own words what went wrong."""
+        try:
+            return await self._thread.run(partial(_understood, call))
+        except Gap as gap:
+            raise Unexpected(
+                f"an event is missing from the journal of shard {self._journal.shard}: {gap}",
+                "nothing was taken in after it; `defter verify` tells what else is wrong",
+            ) from gap
+        except NotPrepared as not_prepared:
+            raise Unexpected(str(not_prepared), "run `defter setup`; `defter rebuild` where there are others") from None
+
+    def _connect(self) -> Projection:
+        self._disconnect()
+        connection = self._connection = connected(self._dsn, f"defter-projector-{self._journal.shard}")
+        # A crash of the server may lose the last pages, rows and checkpoint together: they are made again from the
+        # journal, which is durable. So no page waits for the disk.
+        connection.execute("set synchronous_commit = off")
+        with connection.cursor() as cursor:
+            generation = generations.find(cursor, self._generation)
+        connection.commit()
+        return Projection(connection, generation, self._journal.shard)
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+async def project(
+    settings: Settings, shard: int, readiness: Readiness, *, generation: int | None = None, point: Point = no_point
+) -> None:
+    """Keep the read models of one shard whenever nobody else does, for ever.
+
+    Being stopped in the middle is harmless: the page in flight is undone, and made again by whoever is next.
+
+    Args:
+        settings: where everything is.
+        shard: whose journal.
+        readiness: is told while something is waited for.
+        generation: which one is kept; the live one if not said.
+        point: see `Projector`.
+
+    Raises:
+        Unexpected: a dependency is not the one expected.
+    """
+    part = f"projector {shard}"
+    dsn = settings.read_database(shard)
+    while True:
+        number = await patiently(part, partial(asyncio.to_thread, _number, dsn, generation), readiness)
+        readiness.waits(part, "another projector is the live one")
+        async with only_one(dsn, f"projector of generation {number}", shard) as held, AsyncExitStack() as resources:
+            journal = PostgresJournal(settings.database(shard), shard, PROJECTOR)
+            resources.push_async_callback(journal.close)
+            readiness.works(part)
+            await Projector(journal, dsn, readiness, generation=number, point=point).run(held.lost)
+
+
+def prepare(dsn: str) -> bool:
+    """Make the first generation of read models in a database that has none; part of `defter setup`. Blocks.
+
+    Args:
+        dsn: the database, as a user who may take the projector's role; `services.migrations` gave it its rights.
+
+    Returns:
+        Whether anything was missing.
+
+    Raises:
+        Away: PostgreSQL does not answer.
+        Unexpected: the user may not do this.
+    """
+    with answers.understood(), connected(dsn, "defter-setup") as connection:
+        return generations.prepare(connection)
+
+
+def connected(dsn: str, name: str, role: str = PROJECTOR) -> psycopg.Connection[Any]:
+    """Connect to a database of read models, in a role. Raises what psycopg raises; see `answers.understood`."""
+    connection = psycopg.connect(**parameters(dsn, name))
+    connection.execute(sql.SQL("set role {}").format(sql.Identifier(role)))
+    connection.commit()
+    return connection
+
+
+def _number(dsn: str, generation: int | None) -> int:
+    """Return the number of a generation that is there, or of the live one."""
+    try:
+        with answers.understood(), connected(dsn, "defter-projector") as connection, connection.cursor() as cursor:
+            return generations.find(cursor, generation).number
+    except NotPrepared as not_prepared:
+        raise Unexpected(str(not_prepared), answers.SETUP) from None
+
+
+def _understood(call: Callable[[], _T]) -> _T:
+    with answers.understood():
+        return call()
