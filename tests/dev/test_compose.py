@@ -1,14 +1,19 @@
 """`docker-compose.yml`, as far as it can be tried without Docker: its schema, its promises, its commands."""
 
+import os
 import re
 import subprocess
 import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from services.cli import SECTIONS
+from services.dev import ports
 from services.dev.kafka import SETTINGS as KAFKA
 from services.dev.postgres import SETTINGS as POSTGRES
 
@@ -51,6 +56,39 @@ def test_every_process_is_a_command_of_defter() -> None:
     commands = {command for section in SECTIONS for command in section.commands}
 
     assert {SERVICES[name]["command"][0] for name in (*PROCESSES, "setup", "defter")} <= commands
+
+
+def test_its_commands_and_health_checks_work_as_plain_processes(database: str, kafka: str, prefix: str) -> None:
+    with processes({"DEFTER_DATABASE": database, "DEFTER_KAFKA": kafka, "DEFTER_PREFIX": prefix}) as run:
+        assert run("setup", "defter", *SERVICES["setup"]["command"]).wait() == 0
+        started = {name: run(name, "defter", *SERVICES[name]["command"]) for name in PROCESSES}
+        for name, process in started.items():
+            while run(name, *SERVICES[name]["healthcheck"]["test"][1:]).wait() != 0:
+                assert process.poll() is None, f"{name} ended"
+        for process in started.values():
+            process.terminate()
+
+        assert {name: process.wait() for name, process in started.items()} == dict.fromkeys(PROCESSES, 0)
+
+
+@contextmanager
+def processes(here: dict[str, str]) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Yield what runs a command for a service: with the service's environment, as far as it is not other `here`."""
+    started: list[subprocess.Popen[bytes]] = []
+    port: dict[str, str] = defaultdict(lambda: str(ports.pick()))
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+
+    def run(name: str, *command: str) -> subprocess.Popen[bytes]:
+        said = SERVICES[name]["environment"] | here | {"DEFTER_PORT": port[name]}
+        started.append(subprocess.Popen(command, env={**os.environ, "PATH": path, **said}))
+        return started[-1]
+
+    try:
+        yield run
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
 
 
 def test_what_it_sets_is_what_the_local_installation_sets() -> None:
