@@ -63,12 +63,9 @@ class Partition:
         """Read the one record at `offset`. Raises `Away`, and `Unexpected` where there is none."""
 
         async def ask() -> Record:
-            bounds = await self._bounds()
-            if not bounds.begin <= offset < bounds.end:
-                raise self._outside(offset, bounds)
             chunk = await self._fetch(offset, wait_s=0, lane=0)
             if not chunk.records or chunk.records[0].offset != offset:
-                raise self._outside(offset, bounds)
+                raise self._outside(offset, await self._bounds())
             return chunk.records[0]
 
         return await self._answer(ask)

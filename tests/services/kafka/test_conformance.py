@@ -154,6 +154,15 @@ async def test_reading_goes_on_wherever_seek_says_forth_and_back(place: Place) -
     assert values(await all_of(place.inbox, 1)) == [b"4"]
 
 
+async def test_what_had_come_and_was_not_taken_is_forgotten_by_a_seek(place: Place) -> None:
+    await place.outbox.send([message(number) for number in range(4)])
+    await place.inbox.take(1, MUCH, PATIENTLY_S)
+
+    await place.inbox.seek(3)
+
+    assert values(await place.inbox.take(MUCH, MUCH, PATIENTLY_S)) == [b"3"]
+
+
 async def test_a_place_outside_of_the_partition_is_named_with_what_it_holds(place: Place) -> None:
     await place.outbox.send([message(1), message(2)])
     await place.inbox.seek(3)
@@ -214,7 +223,7 @@ async def test_sending_nothing_sends_nothing(place: Place) -> None:
 
 
 async def test_a_value_larger_than_any_batch_goes_through_among_others(place: Place) -> None:
-    large = [b"x" * 1_100_000, bytes(range(256)) * 5_000, b"y" * (BATCH_BYTES + 1)]
+    large = [b"x" * 5_000_000, bytes(range(256)) * 5_000, b"y" * (BATCH_BYTES + 1)]
     messages = [message(0), Message(b"k", large[0], []), message(1), Message(None, large[1], []), message(2)]
 
     await place.outbox.send([*messages, Message(None, large[2], [("detail", b"too large")])])

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.errors import Unexpected
-from services.kafka.group import deal
+from services.kafka.group import Joined, deal
 from services.kafka.membership import Membership
 from services.settings import Kafka
 
@@ -120,6 +120,33 @@ async def test_two_that_are_started_at_one_moment_share_all(member: Join) -> Non
                 break
 
     assert sorted(len(one) for one in owned) == [1, 1, 2]
+
+
+async def test_what_the_group_answered_before_the_question_confirms_nothing(
+    member: Join, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with AsyncExitStack() as stack:
+        membership = member("a", 1)
+        answered, goes_on = asyncio.Event(), asyncio.Event()
+        beat = membership._group.beat
+
+        async def slowly(joined: Joined) -> None:
+            await beat(joined)
+            answered.set()
+            await goes_on.wait()
+
+        monkeypatch.setattr(membership._group, "beat", slowly)
+        await joined(stack, membership)
+        await answered.wait()
+        answered.clear()
+
+        asking = asyncio.create_task(membership.confirmed())
+        await asyncio.sleep(0)
+        goes_on.set()
+        await answered.wait()
+
+        assert not asking.done()
+        assert await asking == {0}
 
 
 MEMBERS = st.dictionaries(st.text(min_size=1, max_size=3), st.frozensets(st.integers(0, 9)), min_size=1, max_size=6)
