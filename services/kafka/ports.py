@@ -104,6 +104,7 @@ class Outbox(Protocol):
 
         Raises:
             Away: some may have been sent and some not; read the tail again before going on.
+            Unexpected: the topic is not there, or takes no message of this size.
         """
         ...
 
