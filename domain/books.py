@@ -42,10 +42,11 @@ def not_admitted(ledger: Ledger, named: str | None, changes: Sequence[Change]) -
         judged = [(book, account, unit) for account, unit, _ in changes]
     else:
         default = ledger.books.get(DEFAULT_BOOK)
-        homes = [
-            (ledger.books[account.book] if account.book else default, account, unit) for account, unit, _ in changes
-        ]
-        judged = [(book, account, unit) for book, account, unit in homes if book is not None]
+        judged = []
+        for account, unit, _ in changes:
+            book = default if account.book is None else ledger.books[account.book]
+            if book is not None:
+                judged.append((book, account, unit))
     for book, _, unit in judged:
         if not book.admits_unit(unit):
             return objection(Reason.BOOK_UNIT_NOT_ALLOWED, book=book.name, unit=unit)

@@ -43,6 +43,16 @@ class Happening(TypedDict):
 
 
 def happening(ledger: Ledger, command: Asked, at: str) -> Happening:
-    """Give the next event its place, its time and its command; metadata keys sorted by code point."""
-    metadata = dict(sorted(command.metadata.items())) if command.metadata else command.metadata
-    return Happening(ledger=ledger.name, sequence=ledger.sequence + 1, at=at, command=command.id, metadata=metadata)
+    """Give the next event its place, its time and its command."""
+    return Happening(
+        ledger=ledger.name,
+        sequence=ledger.sequence + 1,
+        at=at,
+        command=command.id,
+        metadata=in_order(command.metadata),
+    )
+
+
+def in_order(metadata: dict[str, str]) -> dict[str, str]:
+    """Sort the keys by code point."""
+    return dict(sorted(metadata.items())) if metadata else metadata

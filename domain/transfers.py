@@ -4,12 +4,13 @@ Law: questions in the order of `SPEC.md` 4.3, each over the whole transfer; the 
 reversals, envelopes and exchanges ask the same questions, from here.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable
+
+from msgspec import Struct
 
 from domain.accounts import not_found, out_of_use, version_mismatch
 from domain.books import not_admitted, version_of
-from domain.refusals import Objection, happening, objection, refused
+from domain.refusals import Objection, in_order, objection, refused
 from domain.state import NOTHING, OWN_KINDS, Account, Change, Ledger
 from schemas.commands import Transfer
 from schemas.events import CommandRefused, Posting, TransferPosted
@@ -17,7 +18,7 @@ from schemas.reasons import Reason
 from schemas.values import LARGEST, Expect, Movement, Policy
 
 
-class Leg(NamedTuple):
+class Leg(Struct, frozen=True, gc=False):
     """A movement between accounts that exist. `amount` in minimal parts."""
 
     source: Account
@@ -26,7 +27,7 @@ class Leg(NamedTuple):
     amount: int
 
 
-class Settled(NamedTuple):
+class Settled(Struct, frozen=True, gc=False):
     """The postings to be, and what they do to each account and unit, net, in the order of first appearance."""
 
     postings: tuple[Posting, ...]
@@ -51,7 +52,8 @@ def post(ledger: Ledger, command: Transfer, at: str) -> TransferPosted | Command
     why = (
         _unknown_pin(ledger, command.expect)
         or same_account(legs)
-        or unknown_unit(ledger, _units(legs, command.expect))
+        or unknown_unit(ledger, [leg.unit for leg in legs])
+        or _unknown_pinned_unit(ledger, command.expect)
         or out_of_use([account for account, _, _ in changes])
         or kind_refuses(ledger, command.kind, legs[: len(command.movements)])
         or _no_treasury(ledger, command)
@@ -64,7 +66,11 @@ def post(ledger: Ledger, command: Transfer, at: str) -> TransferPosted | Command
     if short := short_of_funds(ledger, settled.nets):
         return refused(ledger, command, at, short)
     return TransferPosted(
-        **happening(ledger, command, at),
+        ledger=ledger.name,
+        sequence=ledger.sequence + 1,
+        at=at,
+        command=command.id,
+        metadata=in_order(command.metadata),
         kind=command.kind,
         postings=settled.postings,
         book=command.book,
@@ -77,11 +83,12 @@ def post(ledger: Ledger, command: Transfer, at: str) -> TransferPosted | Command
 def legs_of(ledger: Ledger, movements: Iterable[Movement]) -> list[Leg] | Objection:
     """Find the accounts of each movement, source before destination."""
     legs = []
+    accounts, aliases = ledger.accounts, ledger.aliases
     for movement in movements:
-        source = ledger.named(movement.source)
+        source = accounts.get(movement.source) or aliases.get(movement.source)
         if source is None:
             return not_found(movement.source)
-        destination = ledger.named(movement.destination)
+        destination = accounts.get(movement.destination) or aliases.get(movement.destination)
         if destination is None:
             return not_found(movement.destination)
         legs.append(Leg(source, destination, movement.unit, movement.amount))
@@ -91,9 +98,9 @@ def legs_of(ledger: Ledger, movements: Iterable[Movement]) -> list[Leg] | Object
 def changes_of(legs: Iterable[Leg]) -> list[Change]:
     """Take each leg apart: what leaves, then what arrives."""
     changes: list[Change] = []
-    for source, destination, unit, amount in legs:
-        changes.append((source, unit, -amount))
-        changes.append((destination, unit, amount))
+    for leg in legs:
+        changes.append((leg.source, leg.unit, -leg.amount))
+        changes.append((leg.destination, leg.unit, leg.amount))
     return changes
 
 
@@ -119,11 +126,10 @@ def kind_refuses(ledger: Ledger, name: str, legs: Iterable[Leg]) -> Objection | 
     if kind is None or name in OWN_KINDS:
         return objection(Reason.UNKNOWN_KIND, kind=name)
     for leg in legs:
-        for side, account in ((kind.source, leg.source), (kind.destination, leg.destination)):
-            if not side.admits(account.account_type):
-                return objection(
-                    Reason.ACCOUNT_TYPE_NOT_ALLOWED, account=account.name, account_type=account.account_type
-                )
+        if not kind.source.admits(leg.source.account_type):
+            return _type_not_allowed(leg.source)
+        if not kind.destination.admits(leg.destination.account_type):
+            return _type_not_allowed(leg.destination)
     return None
 
 
@@ -206,11 +212,12 @@ def _unknown_pin(ledger: Ledger, expect: Expect | None) -> Objection | None:
     return unknown_party(ledger, [*sorted(expect.versions or ()), *(pin.account for pin in expect.balances or ())])
 
 
-def _units(legs: Sequence[Leg], expect: Expect | None) -> list[str]:
-    units = [leg.unit for leg in legs]
-    if expect is not None:
-        units.extend(pin.unit for pin in expect.balances or ())
-    return units
+def _unknown_pinned_unit(ledger: Ledger, expect: Expect | None) -> Objection | None:
+    return None if expect is None else unknown_unit(ledger, [pin.unit for pin in expect.balances or ()])
+
+
+def _type_not_allowed(account: Account) -> Objection:
+    return objection(Reason.ACCOUNT_TYPE_NOT_ALLOWED, account=account.name, account_type=account.account_type)
 
 
 def _no_treasury(ledger: Ledger, command: Transfer) -> Objection | None:
