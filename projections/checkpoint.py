@@ -90,14 +90,12 @@ class Checkpoint:
             self._times[ledger] = at
             self._moments[ledger, sequence] = at
 
-    def write(self, cursor: Cursor[Any]) -> None:
-        """Store how far each ledger and the shard have come, and the times.
+    def move(self, cursor: Cursor[Any]) -> None:
+        """Store how far the shard has come. It comes first in a page: its row keeps every other projector waiting.
 
         Raises:
             OtherProjector: what is stored is not what was read, or what was stored here last.
         """
-        self._write_moments(cursor)
-        self._write_ledgers(cursor)
         cursor.execute(
             f"update {self._schema}.checkpoints set position = %s, digest = %s where shard = %s and position = %s",
             (self.position, self.digest, self._shard, self._stored),
@@ -105,6 +103,11 @@ class Checkpoint:
         if cursor.rowcount != 1:
             raise OtherProjector(f"the checkpoint of shard {self._shard} is no longer at position {self._stored}")
         self._stored = self.position
+
+    def write(self, cursor: Cursor[Any]) -> None:
+        """Store how far each ledger has come, and the times."""
+        self._write_moments(cursor)
+        self._write_ledgers(cursor)
 
     def _write_moments(self, cursor: Cursor[Any]) -> None:
         if self._moments:

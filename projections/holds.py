@@ -9,9 +9,9 @@ from typing import Any, Final, NamedTuple
 
 from psycopg import Cursor
 
-from projections.decoding import Transfer
 from projections.places import Places
 from schemas.events import HoldExpired, HoldPlaced, HoldReleased
+from schemas.lean import LeanTransfer
 
 _OF_HOLD: Final = "sequence, kind, book, expires_at, sources, destinations, units, amounts, remaining, state, changed"
 
@@ -27,7 +27,7 @@ class _Change(NamedTuple):
 
     key: Key
     sequence: int
-    event: HoldPlaced | HoldReleased | HoldExpired | Transfer
+    event: HoldPlaced | HoldReleased | HoldExpired | LeanTransfer
 
 
 class _Hold:
@@ -82,7 +82,7 @@ class Holds:
         assert event.command is not None, "only an expiry has no command"
         self._changes.append(_Change((event.ledger, event.command), event.sequence, event))
 
-    def capture(self, ledger: str, sequence: int, hold: str, event: Transfer) -> None:
+    def capture(self, ledger: str, sequence: int, hold: str, event: LeanTransfer) -> None:
         """Take in that some of a hold was moved."""
         self._changes.append(_Change((ledger, hold), sequence, event))
 
@@ -111,11 +111,11 @@ class Holds:
                 self._hold(change, source, unit, amount)
             return
         hold = self._holds[change.key]
-        if isinstance(event, Transfer):
+        if isinstance(event, LeanTransfer):
             for out, into in zip(event.postings[::2], event.postings[1::2], strict=True):
                 hold.take(out.account, into.account, out.unit, into.amount)
                 self._hold(change, out.account, out.unit, out.amount)
-        if not isinstance(event, Transfer) or event.final:
+        if not isinstance(event, LeanTransfer) or event.final:
             for source, unit, left in hold.give_back():
                 self._hold(change, source, unit, -left)
         hold.changed = change.sequence
@@ -180,7 +180,7 @@ def _placed(event: HoldPlaced) -> _Hold:
     return _Hold(event.sequence, event.kind, event.book, event.expires_at, columns)
 
 
-def _end_of(event: HoldPlaced | HoldReleased | HoldExpired | Transfer) -> str:
+def _end_of(event: HoldPlaced | HoldReleased | HoldExpired | LeanTransfer) -> str:
     if isinstance(event, HoldReleased):
         return "released"
     return "expired" if isinstance(event, HoldExpired) else "captured"

@@ -12,8 +12,8 @@ from typing import Any, Final
 from psycopg import Cursor
 
 from projections.copying import copy, line, lines_row
-from projections.decoding import Posting
 from projections.places import Places
+from schemas.lean import LeanPosting
 
 MOST_LINES: Final = 100
 """A longer row is divided, though never inside a transfer. At this length two of them fit a page of the table."""
@@ -48,7 +48,7 @@ class Postings:
         self._schema = schema
         self._places = places
 
-    def fold(self, ledger: str, sequence: int, postings: tuple[Posting, ...]) -> None:
+    def fold(self, ledger: str, sequence: int, postings: tuple[LeanPosting, ...]) -> None:
         """Take in the postings of one transfer."""
         unit = None
         index = 0

@@ -15,7 +15,6 @@ from psycopg import Cursor
 from projections import generations
 from projections.accounts import Accounts
 from projections.checkpoint import Checkpoint, Stored
-from projections.decoding import TRANSFER, Transfer, decode_transfer
 from projections.generations import Generation
 from projections.holds import Holds
 from projections.outcomes import Outcomes
@@ -34,6 +33,7 @@ from schemas.events import (
     LedgerOpened,
     UnitDefined,
 )
+from schemas.lean import TRANSFER, LeanTransfer, decode_transfer
 
 
 class Model(Protocol):
@@ -104,6 +104,7 @@ class Projection:
                 self._fold(decode_event(data))
         with self._connection.cursor() as cursor:
             generations.hold(cursor, self._generation)
+            self._checkpoint.move(cursor)
             for model in self._models:
                 model.write(cursor)
         self._places.shed()
@@ -112,7 +113,7 @@ class Projection:
         """Let the page be true."""
         self._connection.commit()
 
-    def _fold_transfer(self, ledger: str, sequence: int, event: Transfer) -> None:
+    def _fold_transfer(self, ledger: str, sequence: int, event: LeanTransfer) -> None:
         self._checkpoint.time(ledger, sequence, event.at)
         self._outcomes.fold(ledger, sequence, event.command, event.kind)
         self._postings.fold(ledger, sequence, event.postings)

@@ -42,10 +42,10 @@ _T = TypeVar("_T")
 _log: Final = structlog.get_logger()
 
 PAGE: Final = 20_000
-"""So many events a page, if there are as many. A large page touches each account once, however often it was posted to."""
+"""So many events a page, if there are as many. A page touches each account once, however often it was posted to."""
 
 FULL: Final = PAGE // 2
-"""After a page of this size there is more to come, so the next one is read while this one is stored, without a pause."""
+"""After a page of this size there is more to come: the next one is read while this one is stored, without a pause."""
 
 SHORTEST_PAUSE_S: Final = 0.05
 LONGEST_PAUSE_S: Final = 0.25
@@ -127,7 +127,8 @@ class Projector:
         rows = await self._journal.read(position - 1, 1) if position else []
         if position and (not rows or rows[0].position != position or digest_of(rows[0].data) != projection.digest):
             raise Unexpected(
-                f"the read models of shard {self._journal.shard} have come to position {position}, which is not in the journal",
+                f"the read models of shard {self._journal.shard} have come to position {position}, and the journal "
+                "has not that event there",
                 "the journal was restored from before it: `defter rebuild` makes the read models anew",
             )
 

@@ -1,0 +1,76 @@
+"""A journal full of everything that can happen: the events of every scenario, each scenario in ledgers of its own."""
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any, Final
+
+import msgspec
+import psycopg
+
+from domain.ledger import apply
+from domain.state import Ledger
+from projections import generations
+from projections.checkpoint import Stored
+from projections.projection import Projection
+from schemas.codec import decode_event, encode_event
+from schemas.events import Event
+from tests.domain.scenarios import scenarios
+from tests.domain.test_vectors import play
+
+SHARD: Final = 0
+
+
+@cache
+def events() -> tuple[Event, ...]:
+    """Give the events of all scenarios, those of different scenarios taking turns."""
+    told = [
+        [
+            msgspec.structs.replace(event, ledger=f"{scenario.id}-{event.ledger}"[:63].lower())
+            for event in (decode_event(text) for text, _ in play(scenario).events())
+        ]
+        for scenario in scenarios()
+    ]
+    longest = max(map(len, told))
+    return tuple(one[turn] for turn in range(longest) for one in told if turn < len(one))
+
+
+def stored(happened: Iterable[Event]) -> list[Stored]:
+    """Store events in a journal whose positions skip now and then."""
+    return [
+        (number * 3, event.ledger, event.sequence, str(type(event).__struct_config__.tag), encode_event(event))
+        for number, event in enumerate(happened, start=1)
+    ]
+
+
+def folded(happened: Iterable[Event]) -> dict[str, Ledger]:
+    """Fold events as the writer does."""
+    ledgers: dict[str, Ledger] = {}
+    for event in happened:
+        apply(ledgers.setdefault(event.ledger, Ledger(event.ledger)), event)
+    return ledgers
+
+
+def begin(connection: psycopg.Connection[Any]) -> Projection:
+    """Go on from wherever the read models of the live generation stand."""
+    with connection.cursor() as cursor:
+        generation = generations.find(cursor)
+    connection.commit()
+    return Projection(connection, generation, SHARD)
+
+
+def project(connection: psycopg.Connection[Any], rows: Sequence[Stored], page: int = 1000) -> None:
+    """Take rows into the read models, in pages of this size."""
+    projection = begin(connection)
+    for start in range(0, len(rows), page):
+        projection.write(rows[start : start + page])
+        projection.commit()
+
+
+def shown(connection: psycopg.Connection[Any], view: str, columns: str = "*") -> list[tuple[Any, ...]]:
+    """Give all rows of a view of `read`, sorted."""
+    return connection.execute(f"select {columns} from read.{view} as row order by row::text").fetchall()
+
+
+def everything(connection: psycopg.Connection[Any]) -> dict[str, list[tuple[Any, ...]]]:
+    """Give all rows of all views of `read`."""
+    return {view: shown(connection, view) for view in generations.VIEWS}
