@@ -6,7 +6,9 @@ in `services.shard`, where the story goes next.
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
 
 from schemas.codec import MOST_BYTES, MalformedError, decode_command, fingerprint, id_key
 from schemas.commands import Command
@@ -17,7 +19,7 @@ from services.kafka.ports import Record
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Reading(NamedTuple):
+class Reading(Struct, frozen=True, gc=False):
     """A command as it was read: when, what, and what its id and its content are known by."""
 
     record: Record

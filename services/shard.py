@@ -10,7 +10,7 @@ The story: `services.writer` reads records (`services.reading`), asks the journa
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, get_args
 
 from domain.decide import advance
 from domain.facts import NO_FACTS, Facts, wanted
@@ -35,13 +35,23 @@ class Draft:
     """What a batch brought about, in order: to be stored together. It is a generation of memory as well."""
 
     entries: list[Entry] = field(default_factory=list)
-    ids: list[Id] = field(default_factory=list)
+    outcomes: dict[Key, Id] = field(default_factory=dict)
     opened: list[str] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     duplicates: int = 0
-    outcomes: dict[Key, tuple[Fingerprint, Event]] = field(default_factory=dict)
-    events: dict[Place, Event] = field(default_factory=dict)
-    reversals: dict[Place, list[Event]] = field(default_factory=dict)
+    reversals: dict[Place, list[int]] = field(default_factory=dict)
+    _places: dict[Place, bytes] = field(default_factory=dict)
+
+    @property
+    def ids(self) -> list[Id]:
+        """The ids that have their outcome now."""
+        return list(self.outcomes.values())
+
+    def event(self, place: Place) -> bytes | None:
+        """Find the event at a place. Few commands ask, so the index grows only when one does."""
+        for entry in self.entries[len(self._places) :]:
+            self._places[entry.ledger, entry.sequence] = entry.data
+        return self._places.get(place)
 
 
 class Shard:
@@ -111,7 +121,7 @@ class Shard:
         del self._recent[:drafts]
 
     def _decide(self, reading: Reading, recalled: Recalled, draft: Draft) -> None:
-        record, at, command, key, fingerprint = reading
+        record, command, key = reading.record, reading.command, reading.key
         ledger = self.ledgers.get(command.ledger)
         if ledger is None:
             if partition_of(command.ledger, self.partitions) != self.number:
@@ -127,29 +137,30 @@ class Shard:
             ledger = self.ledgers[command.ledger] = Ledger(command.ledger)
             draft.opened.append(command.ledger)
         if type(command) is Tick:
-            for event in advance(ledger, command, at):
-                _record(event, draft)
+            draft.entries.extend(map(_entry, advance(ledger, command, reading.at)))
             return
         known = self._known(key, recalled)
         if known is not None:
-            if known == fingerprint:
+            if known == reading.fingerprint:
                 draft.duplicates += 1
             else:
                 draft.dead_letters.append(
                     dead(record, DeadReason.ID_REUSED, "the id has its outcome, for other content - at `$.id`")
                 )
             return
-        for event in advance(ledger, command, at, self._facts(command, recalled)):
-            _record(event, draft)
-        draft.outcomes[key] = (fingerprint, event)
-        reverses = event.reverses if type(event) is TransferPosted else None
-        draft.ids.append(Id(key, fingerprint, command.ledger, event.sequence, reverses))
+        events = advance(ledger, command, reading.at, self._facts(command, recalled))
+        draft.entries.extend(map(_entry, events))
+        outcome = events[-1]
+        reverses = outcome.reverses if type(outcome) is TransferPosted else None
+        draft.outcomes[key] = Id(key, reading.fingerprint, command.ledger, outcome.sequence, reverses)
+        if reverses is not None:
+            draft.reversals.setdefault((command.ledger, reverses), []).append(outcome.sequence)
 
     def _known(self, key: Key, recalled: Recalled) -> Fingerprint | None:
         """Find the content that an id stands for; None where it has no outcome yet."""
         for draft in self._recent:
             if key in draft.outcomes:
-                return draft.outcomes[key][0]
+                return draft.outcomes[key].fingerprint
         known = recalled.ids.get(key)
         return None if known is None else known.fingerprint
 
@@ -164,37 +175,36 @@ class Shard:
 
     def _reversible(self, ledger: str, key: Key, recalled: Recalled) -> Facts:
         """Put together what is to be reversed, what was reversed of it, and whether it is, at its root, an envelope."""
-        told = [decode_event(data) for data in recalled.transfers.get(key, ())]
+        told: list[Event | None] = [decode_event(data) for data in recalled.transfers.get(key, ())]
         for draft in self._recent:
             if key in draft.outcomes:
-                told = [draft.outcomes[key][1]]
+                told = [self._event((ledger, draft.outcomes[key].sequence), recalled)]
         if not told or not isinstance(told[0], TransferPosted):
             return NO_FACTS
-        reversals = {event.sequence: event for event in told[1:]}
+        original = told[0]
+        reversals = {event.sequence: event for event in told[1:] if event is not None}
         for draft in self._recent:
-            reversals |= {event.sequence: event for event in draft.reversals.get((ledger, told[0].sequence), ())}
-        root: Event | None = told[0]
+            for sequence in draft.reversals.get((ledger, original.sequence), ()):
+                event = self._event((ledger, sequence), recalled)
+                assert event is not None, sequence
+                reversals[sequence] = event
+        root: Event | None = original
         while isinstance(root, TransferPosted) and root.reverses is not None:
             root = self._event((ledger, root.reverses), recalled)
         whole = isinstance(root, TransferPosted) and root.kind == "envelope"
-        return Facts(told[0], tuple(reversals[sequence] for sequence in sorted(reversals)), whole)
+        return Facts(original, tuple(reversals[sequence] for sequence in sorted(reversals)), whole)
 
     def _event(self, place: Place, recalled: Recalled) -> Event | None:
         for draft in self._recent:
-            if place in draft.events:
-                return draft.events[place]
+            data = draft.event(place)
+            if data is not None:
+                return decode_event(data)
         data = recalled.events.get(place)
         return None if data is None else decode_event(data)
 
 
-def _record(event: Event, draft: Draft) -> None:
-    place = (event.ledger, event.sequence)
-    draft.entries.append(Entry(event.ledger, event.sequence, tag_of(event), encode_event(event)))
-    draft.events[place] = event
-    if type(event) is TransferPosted and event.reverses is not None:
-        draft.reversals.setdefault((event.ledger, event.reverses), []).append(event)
+_TAGS: Final = {event: str(event.__struct_config__.tag) for event in get_args(Event)}
 
 
-def tag_of(event: Event) -> str:
-    """Give the tag of an event: its name for ever, under which it is stored."""
-    return str(type(event).__struct_config__.tag)
+def _entry(event: Event) -> Entry:
+    return Entry(event.ledger, event.sequence, _TAGS[type(event)], encode_event(event))

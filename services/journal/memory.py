@@ -67,11 +67,16 @@ class MemoryStore:
         """Store all of `batch` or, where any of it cannot be, nothing."""
         if self.standing.epoch != standing.epoch:
             raise OtherWriter(f"the shard is at epoch {self.standing.epoch}, ours was {standing.epoch}")
-        assert batch.next > standing.next or not (batch.entries or batch.ids or batch.dead_letters), "what is stored moves `next`"
+        assert batch.next > standing.next or not (batch.entries or batch.ids or batch.dead_letters), (
+            "what is stored moves `next`"
+        )
         seals = self._next_seals(batch.entries)
         self._refuse_what_is_there(batch)
         position = self.rows[-1].position if self.rows else 0
-        self.rows += [Row(place, *entry) for place, entry in enumerate(batch.entries, position + 1)]
+        self.rows += [
+            Row(place, entry.ledger, entry.sequence, entry.tag, entry.data)
+            for place, entry in enumerate(batch.entries, position + 1)
+        ]
         self._places.update({(entry.ledger, entry.sequence): entry.data for entry in batch.entries})
         self.ids.update({each.key: each for each in batch.ids})
         self.ledgers.update(batch.opened)
@@ -102,7 +107,10 @@ class MemoryStore:
             kept = self.seals.get(entry.ledger)
             sequence, value = seals.get(entry.ledger) or (max(kept.items()) if kept else (0, NOTHING_YET))
             if entry.sequence != sequence + 1:
-                raise Unexpected(f"ledger {entry.ledger} is sealed up to {sequence}, and {entry.sequence} is to follow", "find the fault")
+                raise Unexpected(
+                    f"ledger {entry.ledger} is sealed up to {sequence}, and {entry.sequence} is to follow",
+                    "find the fault",
+                )
             seals[entry.ledger] = (entry.sequence, seal(value, [entry.data]))
         return seals
 
@@ -191,7 +199,11 @@ class MemoryJournal:
         """Do nothing: there are no connections."""
 
     def _with_reversals(self, original: Id) -> list[bytes]:
-        reversals = [each for each in self._store.ids.values() if (each.ledger, each.reverses) == (original.ledger, original.sequence)]
+        reversals = [
+            each
+            for each in self._store.ids.values()
+            if (each.ledger, each.reverses) == (original.ledger, original.sequence)
+        ]
         places = [original, *sorted(reversals, key=lambda each: each.sequence)]
         return [data for each in places if (data := self._store.event(each.ledger, each.sequence)) is not None]
 

@@ -7,6 +7,8 @@ the same ids, offsets, seals and dead letters, held to one conformance suite.
 from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple, Protocol
 
+from msgspec import Struct
+
 from services.kafka.ports import Headers
 
 Key = bytes
@@ -20,7 +22,7 @@ class OtherWriter(RuntimeError):
     """Another writer has taken this shard over. Step back, give the partition up, join again."""
 
 
-class Entry(NamedTuple):
+class Entry(Struct, frozen=True, gc=False):
     """One event about to be stored: its place and its bytes."""
 
     ledger: str
@@ -29,7 +31,7 @@ class Entry(NamedTuple):
     data: bytes
 
 
-class Id(NamedTuple):
+class Id(Struct, frozen=True, gc=False):
     """One command id that now has an outcome, at `sequence`. `reverses` is the sequence of the transfer that a reversal reverses."""
 
     key: Key
