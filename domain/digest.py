@@ -8,11 +8,8 @@ singleton is open, the market), and not what no decision looks at (the title of 
 import json
 from collections.abc import Iterator
 from hashlib import sha256
-from typing import Final
 
 from domain.state import NOTHING, Admission, Ledger
-
-HEADER: Final = "defter-state.v1"
 
 
 def digest(ledger: Ledger) -> str:
@@ -29,11 +26,13 @@ def lines(ledger: Ledger) -> Iterator[bytes]:
     JSON Lines: the header, then section after section. Within a line keys are sorted, numbers are text, and lists whose
     order says nothing are sorted.
     """
-    yield _line(type=HEADER, ledger=ledger.name, sequence=str(ledger.sequence), at=ledger.at)
+    yield _line(type="defter-state.v1", ledger=ledger.name, sequence=str(ledger.sequence), at=ledger.at)
     yield from _registries(ledger)
     yield from _accounts(ledger)
     yield from _holds(ledger)
     yield from _ads(ledger)
+    for sequence in filter(ledger.is_whole, range(8 * len(ledger.whole))):
+        yield _line(section="whole", sequence=str(sequence))
 
 
 def _registries(ledger: Ledger) -> Iterator[bytes]:

@@ -17,7 +17,8 @@ def reverse(ledger: Ledger, command: ReverseTransfer, at: str, facts: Facts) -> 
     original = facts.transfer
     if not isinstance(original, TransferPosted):
         return refused(ledger, command, at, objection(Reason.TRANSFER_NOT_FOUND, transfer=command.transfer))
-    changes = _whole(ledger, command, original, facts) if facts.whole else _parts(ledger, command, original, facts)
+    ways = _whole if ledger.is_whole(original.sequence) else _parts
+    changes = ways(ledger, command, original, facts)
     if isinstance(changes, Objection):
         return refused(ledger, command, at, changes)
     why = out_of_use([account for account, _, _ in changes]) or not_admitted(ledger, original.book, changes)

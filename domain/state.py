@@ -174,7 +174,8 @@ class Ledger:
 
     `sequence` and `at` are those of its last event; 0 and empty before there is one. `singletons` are the open accounts
     of the types that have one only. `expiring` is (time, hold) of the open holds that expire, in order. `withdrawn` are
-    the ids of ads that are used up. `market` is base, then quote, then the open ads.
+    the ids of ads that are used up. `market` is base, then quote, then the open ads. `whole` has a bit for each
+    sequence: whether it is an envelope, or the reversal of one, and so on back.
     """
 
     name: str
@@ -192,10 +193,22 @@ class Ledger:
     ads: dict[str, Ad] = field(default_factory=dict)
     withdrawn: set[str] = field(default_factory=set)
     market: dict[str, dict[str, dict[str, Ad]]] = field(default_factory=dict)
+    whole: bytearray = field(default_factory=bytearray)
 
     def named(self, party: str) -> Account | None:
         """Find the account that a command names, by its name or its alias."""
         return self.accounts.get(party) or self.aliases.get(party)
+
+    def is_whole(self, sequence: int) -> bool:
+        """Tell whether the transfer at this place has no movements, and so is reversed whole or not at all."""
+        byte, bit = divmod(sequence, 8)
+        return byte < len(self.whole) and bool(self.whole[byte] >> bit & 1)
+
+    def mark_whole(self, sequence: int) -> None:
+        """Remember that the transfer at this place is reversed whole."""
+        byte, bit = divmod(sequence, 8)
+        self.whole.extend(bytes(byte + 1 - len(self.whole)))
+        self.whole[byte] |= 1 << bit
 
     def post_ad(self, ad: Ad) -> None:
         """Put an offer on the market."""

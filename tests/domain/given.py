@@ -98,11 +98,7 @@ class Story:
         by_place = {event.sequence: event for event in self.events}
         original = next((event for event in self.events if transfer and event.command == transfer), None)
         if isinstance(original, TransferPosted):
-            root = original
-            while root.reverses is not None:
-                root = by_place[root.reverses]  # type: ignore[assignment]  # only transfers are reversed
-            whole = root.kind == "envelope"
-            return Facts(original, tuple(_reversals(self.events, original)), whole)
+            return Facts(original, tuple(_reversals(self.events, original)))
         return Facts(original, events={place: by_place[place] for place in sequences if place in by_place})
 
 
