@@ -17,8 +17,7 @@ class Wanted(NamedTuple):
     """What to fetch.
 
     Args:
-        transfer: the command whose event is needed, with every reversal of it, and what it itself reverses, back to
-            the first.
+        transfer: the command whose event is needed, with every reversal of it.
         sequences: the places of further events.
     """
 
@@ -32,13 +31,11 @@ class Facts(NamedTuple):
     Args:
         transfer: the event that the command to be reversed made; None where there is none.
         reversals: every reversal of it so far, in order.
-        whole: it is an envelope, or the reversal of one, and so on back; such are reversed whole.
         events: those asked for by sequence; what does not exist is absent.
     """
 
     transfer: Event | None = None
     reversals: tuple[Event, ...] = ()
-    whole: bool = False
     events: Mapping[int, Event] = {}
 
 

@@ -1,4 +1,4 @@
-"""The processes of an installation, each from its settings to its end: writer and publisher.
+"""The processes of an installation, each from its settings to its end: writer, publisher, projector.
 
 Law: each waits for what is away and ends for what is wrong. At any moment it may be killed, and starting it again is
 all that is ever needed. The command line (`services.cli`) gives them signals, health and a log.
@@ -25,9 +25,10 @@ from services.kafka.outbox import KafkaOutbox
 from services.kafka.topics import Topics, describe
 from services.migrations import PUBLISHER
 from services.patience import Readiness, patiently
+from services.projector import project
 from services.publisher import Publisher
 from services.settings import Settings
-from services.setup import check_installation
+from services.setup import check_installation, read_installation
 from services.writer import Point, Writer, no_point
 
 _log: Final = structlog.get_logger()
@@ -162,6 +163,16 @@ async def _publish(
             readiness.works(part)
             publisher = Publisher(journal, events, letters, topics.commands, readiness, point=point)
             await publisher.run(held.lost, start=from_position or 0)
+
+
+async def projector(settings: Settings, readiness: Readiness, stop: asyncio.Event, *, point: Point = no_point) -> None:
+    """Keep the live read models of every shard, until `stop`; for each shard wait until nobody else does.
+
+    Raises:
+        Unexpected: a dependency is not the one expected.
+    """
+    installed = await patiently("projector", lambda: read_installation(settings), readiness)
+    await until(stop, *(project(settings, shard, readiness, point=point) for shard in range(installed.partitions)))
 
 
 async def _note(settings: Settings, shard: int, outputs: Mapping[str, KafkaOutbox], *, chosen: bool) -> None:

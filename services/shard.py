@@ -174,7 +174,7 @@ class Shard:
         return NO_FACTS
 
     def _reversible(self, ledger: str, key: Key, recalled: Recalled) -> Facts:
-        """Put together what is to be reversed, what was reversed of it, and whether it is, at its root, an envelope."""
+        """Put together what is to be reversed, and what was reversed of it."""
         told: list[Event | None] = [decode_event(data) for data in recalled.transfers.get(key, ())]
         for draft in self._recent:
             if key in draft.outcomes:
@@ -188,11 +188,7 @@ class Shard:
                 event = self._event((ledger, sequence), recalled)
                 assert event is not None, sequence
                 reversals[sequence] = event
-        root: Event | None = original
-        while isinstance(root, TransferPosted) and root.reverses is not None:
-            root = self._event((ledger, root.reverses), recalled)
-        whole = isinstance(root, TransferPosted) and root.kind == "envelope"
-        return Facts(original, tuple(reversals[sequence] for sequence in sorted(reversals)), whole)
+        return Facts(original, tuple(reversals[sequence] for sequence in sorted(reversals)))
 
     def _event(self, place: Place, recalled: Recalled) -> Event | None:
         for draft in self._recent:
