@@ -14,7 +14,6 @@ from services.journal.ports import (
     Batch,
     DeadLetter,
     Entry,
-    Fingerprint,
     Id,
     Key,
     Known,

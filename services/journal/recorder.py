@@ -20,34 +20,37 @@ from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastor
 from services.journal import arrays
 from services.journal.connection import Connections
 from services.journal.dead_letters import as_row
-from services.journal.ports import Batch, Entry, Standing
+from services.journal.ports import Batch, Entry, Id, Standing
 
 _H = TypeVar("_H", bound=Hashable)
 _Cursor = psycopg.Cursor[dict[str, Any]]
 
 _TAKE_SHARD: Final = "select 1 from journal.offsets where shard = %s for update"
 
-# Where the place is no longer ours `next` becomes null, which the column refuses. An update that merely finds no row would let all that follows be stored.
+# Where the place is no longer ours `next` becomes null, which the column refuses, and all fails. An update that merely
+# finds no row would let the rest be stored. One statement does what it can for all: each costs both sides a wake-up.
 _MOVE: Final = """
-update journal.offsets
-   set next = case when next = %b and epoch = %b then %b end, last_at_ms = %b, last_digest = %b, replied = %b
- where shard = %b"""
+with moved as (
+    update journal.offsets
+       set next = case when next = %b and epoch = %b then %b end, last_at_ms = %b, last_digest = %b, replied = %b
+     where shard = %b
+    returning pg_notify('shard_{shard}_events', '')
+), sealed as (
+    insert into journal.seals (originator_id, sequence, seal)
+    select unnest(%b::uuid[]), unnest(%b::int8[]), unnest(%b::bytea[]) where exists (select from moved)
+)
+insert into journal.shard_{shard}_ids (key, fingerprint, originator_id, sequence, reverses)
+select key, fingerprint, (%b::uuid[])[ledger], sequence, reverses
+  from (select unnest(%b::uuid[]) as key, unnest(%b::uuid[]) as fingerprint, unnest(%b::int4[]) as ledger,
+               unnest(%b::int8[]) as sequence, unnest(%b::int8[]) as reverses offset 0) as rows
+ where exists (select from moved)"""
 
 _INSERT_EVENTS: Final = """
 insert into journal.shard_{shard}_events (originator_id, originator_version, topic, state)
 select (%b::uuid[])[ledger], sequence, (%b::text[])[tag], data
   from (select unnest(%b::int4[]) as ledger, unnest(%b::int8[]) as sequence, unnest(%b::int4[]) as tag, unnest(%b::bytea[]) as data offset 0) as rows"""
 
-_INSERT_IDS: Final = """
-insert into journal.shard_{shard}_ids (key, fingerprint, originator_id, sequence, reverses)
-select key, fingerprint, (%b::uuid[])[ledger], sequence, reverses
-  from (select unnest(%b::uuid[]) as key, unnest(%b::uuid[]) as fingerprint, unnest(%b::int4[]) as ledger, unnest(%b::int8[]) as sequence,
-               unnest(%b::int8[]) as reverses offset 0) as rows"""
-
 _INSERT_LEDGERS: Final = "insert into journal.ledgers (originator_id, name, shard) select id, name, %b from unnest(%b::uuid[], %b::text[]) as rows (id, name)"
-
-_INSERT_SEALS: Final = """
-insert into journal.seals (originator_id, sequence, seal) select * from unnest(%b::uuid[], %b::int8[], %b::bytea[])"""
 
 _INSERT_DEAD_LETTER: Final = """
 insert into journal.dead_letters ("partition", "offset", key, value, headers, at_ms, reason, detail)
@@ -94,8 +97,7 @@ class ShardRecorder(PostgresApplicationRecorder):
         self._shard = shard
         self._insert = of_shard(_INSERT_EVENTS, shard)
         self._insert_returning = self._insert + b" returning notification_id"
-        self._insert_ids = of_shard(_INSERT_IDS, shard)
-        self._notify = of_shard("notify shard_{shard}_events", shard)
+        self._move = of_shard(_MOVE, shard)
 
     def append(self, append: Append) -> None:
         """Store a batch in one transaction. Never tries twice: the library's own retry would take rows of ours for another's.
@@ -109,77 +111,47 @@ class ShardRecorder(PostgresApplicationRecorder):
     def _insert_events(
         self, curs: _Cursor, stored_events: Sequence[StoredEvent | Entry], *, append: Append | None = None, **_: Any
     ) -> None:
-        """Send what goes before the events: first the row of the shard, whose lock keeps positions in the order of commits."""
+        """Send what goes before the events: first of all the row of the shard, whose lock puts positions in order."""
         if append is None:
             curs.execute(_TAKE_SHARD, (self._shard,), prepare=True)
             return
         batch, standing, seals = append
-        curs.execute(
-            _MOVE,
-            (
-                standing.next,
-                standing.epoch,
-                batch.next,
-                batch.last_at_ms,
-                batch.last_digest,
-                batch.replied,
-                self._shard,
-            ),
-            prepare=True,
-        )
+        place = (standing.next, standing.epoch, batch.next, batch.last_at_ms, batch.last_digest, batch.replied)
+        columns = (*_seal_columns(seals), *_id_columns(batch.ids))
+        curs.execute(self._move, (*place, self._shard, *columns), prepare=True)
         if batch.opened:
             ids = arrays.uuids([ledger_id(ledger) for ledger in batch.opened])
             curs.execute(_INSERT_LEDGERS, (self._shard, ids, arrays.texts(batch.opened)), prepare=True)
-        if batch.ids:
-            self._send_ids(curs, batch)
-        if seals:
-            ids = arrays.uuids([ledger_id(ledger) for ledger in seals])
-            sequences, values = zip(*seals.values(), strict=True)
-            curs.execute(_INSERT_SEALS, (ids, arrays.bigints(sequences), arrays.byteas(values)), prepare=True)
         for letter in batch.dead_letters:
             curs.execute(_INSERT_DEAD_LETTER, as_row(letter, self._shard), prepare=True)
-        if not stored_events:
+
+    def _insert_stored_events(
+        self, curs: _Cursor, stored_events: Sequence[StoredEvent | Entry], *, append: Append | None = None, **_: Any
+    ) -> None:
+        """Send the events: those of a batch, or the library's own."""
+        if append is None:
             self._notify_channel(curs)
-
-    def _send_ids(self, curs: _Cursor, batch: Batch) -> None:
-        keys, fingerprints, names, sequences, reverses = zip(*batch.ids, strict=True)
-        ledgers, places = _numbered(names)
-        columns = (
-            arrays.uuids([ledger_id(ledger) for ledger in ledgers]),
-            arrays.uuids(keys),
-            arrays.uuids(fingerprints),
-            arrays.ints(places),
-            arrays.bigints(sequences),
-            arrays.bigints_or_null(reverses),
-        )
-        curs.execute(self._insert_ids, columns, prepare=True)
-
-    def _insert_stored_events(self, curs: _Cursor, stored_events: Sequence[StoredEvent | Entry], **kwargs: Any) -> None:
-        """Send the events. Both a batch's entries and the library's own events have four fields in this order, of which ours names the ledger."""
-        self._notify_channel(curs)
-        if kwargs.get("append"):
-            names, sequences, tags, states = zip(*cast(Sequence[Entry], stored_events), strict=True)
-            ledgers, places = _numbered(names)
-            ids = [ledger_id(ledger) for ledger in ledgers]
-        else:
             events = cast(Sequence[StoredEvent], stored_events)
             ids, places = _numbered([cast(UUID, event.originator_id).bytes for event in events])
-            sequences = tuple(event.originator_version for event in events)
-            tags = tuple(event.topic for event in events)
-            states = tuple(event.state for event in events)
-        distinct_tags, tag_places = _numbered(tags)
-        columns = (
-            arrays.uuids(ids),
-            arrays.texts(distinct_tags),
-            arrays.ints(places),
-            arrays.bigints(sequences),
-            arrays.ints(tag_places),
-            arrays.byteas(states),
-        )
-        curs.execute(self._insert if kwargs.get("append") else self._insert_returning, columns, prepare=True)
-
-    def _notify_channel(self, curs: _Cursor) -> None:
-        curs.execute(self._notify)
+            columns = _event_columns(
+                ids,
+                places,
+                [event.originator_version for event in events],
+                [event.topic for event in events],
+                [event.state for event in events],
+            )
+            curs.execute(self._insert_returning, columns, prepare=True)
+        else:
+            entries = append.batch.entries
+            ledgers, places = _numbered([entry.ledger for entry in entries])
+            columns = _event_columns(
+                [ledger_id(ledger) for ledger in ledgers],
+                places,
+                [entry.sequence for entry in entries],
+                [entry.tag for entry in entries],
+                [entry.data for entry in entries],
+            )
+            curs.execute(self._insert, columns, prepare=True)
 
     def _fetch_ids_after_insert_events(
         self, curs: _Cursor, stored_events: Sequence[StoredEvent], **kwargs: Any
@@ -197,6 +169,40 @@ class _Datastore(PostgresDatastore):
 
     def register_type_adapters(self) -> None:
         """Do nothing: the composite types that the library ships its rows in are not used."""
+
+
+def _event_columns(
+    ids: list[bytes], places: list[int], sequences: list[int], tags: list[str], states: list[bytes]
+) -> tuple[arrays.Column, ...]:
+    distinct_tags, tag_places = _numbered(tags)
+    return (
+        arrays.uuids(ids),
+        arrays.texts(distinct_tags),
+        arrays.ints(places),
+        arrays.bigints(sequences),
+        arrays.ints(tag_places),
+        arrays.byteas(states),
+    )
+
+
+def _seal_columns(seals: dict[str, Seal]) -> tuple[arrays.Column, ...]:
+    return (
+        arrays.uuids([ledger_id(ledger) for ledger in seals]),
+        arrays.bigints([sequence for sequence, _ in seals.values()]),
+        arrays.byteas([value for _, value in seals.values()]),
+    )
+
+
+def _id_columns(ids: Sequence[Id]) -> tuple[arrays.Column, ...]:
+    ledgers, places = _numbered([each.ledger for each in ids])
+    return (
+        arrays.uuids([ledger_id(ledger) for ledger in ledgers]),
+        arrays.uuids([each.key for each in ids]),
+        arrays.uuids([each.fingerprint for each in ids]),
+        arrays.ints(places),
+        arrays.bigints([each.sequence for each in ids]),
+        arrays.bigints_or_null([each.reverses for each in ids]),
+    )
 
 
 def _numbered(values: Sequence[_H]) -> tuple[list[_H], list[int]]:

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from msgspec.structs import astuple
 
 from services.journal.ports import Entry, Journal, Known, OtherWriter, Row, Standing, Wanted
 from services.journal.seals import NOTHING_YET, seal
@@ -58,7 +59,7 @@ async def test_what_is_appended_is_read_in_the_order_decided_byte_for_byte(shard
     await journal.append(batch(standing, entries, opened=["main", "other"]))
 
     stored = await rows(journal)
-    assert [row[1:] for row in stored] == [tuple(each) for each in entries]
+    assert [row[1:] for row in stored] == [astuple(each) for each in entries]
     assert [row.position for row in stored] == sorted({row.position for row in stored})
 
 
@@ -321,4 +322,4 @@ async def test_thousands_of_events_of_many_ledgers_come_back_in_order(shard: Sha
 
     stored = [row async for page in journal.load(page=777) for row in page]
 
-    assert [row[1:] for row in stored] == [tuple(each) for each in entries]
+    assert [row[1:] for row in stored] == [astuple(each) for each in entries]

@@ -1,0 +1,260 @@
+"""The connection is cut around COMMIT, the server is away, the disk is full: nothing is stored twice, nothing is lost."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+
+import psycopg
+import pytest
+from structlog.testing import capture_logs
+
+from services.errors import Away, Unexpected
+from services.journal.ports import OtherWriter, Standing, Wanted
+from services.journal.postgres import PostgresJournal
+from services.journal.seals import NOTHING_YET, seal
+from tests.services.journal.batches import after, batch, entry, key, letter, opening
+from tests.services.journal.conftest import PostgresShard
+from tests.services.journal.wire import COMMIT, Cut, Wire, after_bytes, after_commit, before_commit
+
+
+@pytest.fixture
+async def wire(postgres_shard: PostgresShard) -> AsyncIterator[Wire]:
+    async with Wire(postgres_shard.dsn).open() as wire:
+        yield wire
+
+
+@pytest.fixture
+async def journal(wire: Wire) -> AsyncIterator[PostgresJournal]:
+    """A journal at the far end of the wire."""
+    journal = PostgresJournal(wire.dsn, 0)
+    yield journal
+    await journal.close()
+
+
+async def sequences(shard: PostgresShard) -> list[int]:
+    return [row.sequence async for page in shard.open().load() for row in page]
+
+
+@pytest.mark.parametrize("cut", [before_commit, after_commit])
+async def test_a_batch_is_stored_once_wherever_its_commit_is_cut(wire: Wire, journal: PostgresJournal, postgres_shard: PostgresShard, cut: Callable[[], Cut]) -> None:
+    standing = await journal.claim("1")
+    first, wire.cut = opening(standing), cut()
+
+    await journal.append(first)
+    await journal.append(batch(after(first, standing), [entry(4)]))
+
+    assert wire.cuts == 1
+    assert await sequences(postgres_shard) == [1, 2, 3, 4]
+    assert list(postgres_shard.seals("main")) == [3, 4]
+
+
+@pytest.mark.parametrize("cut", [before_commit, after_commit])
+async def test_a_batch_without_events_is_stored_once_wherever_its_commit_is_cut(
+    wire: Wire, journal: PostgresJournal, postgres_shard: PostgresShard, cut: Callable[[], Cut]
+) -> None:
+    standing = await journal.claim("1")
+    wire.cut = cut()
+
+    await journal.append(batch(standing, dead_letters=[letter(0)]))
+
+    assert wire.cuts == 1
+    assert [each.offset for each in await postgres_shard.open().dead_letters(-1, 10)] == [0]
+
+
+async def test_a_commit_that_is_still_under_way_when_it_is_looked_up_is_not_repeated(
+    wire: Wire, journal: PostgresJournal, postgres_shard: PostgresShard, owner: psycopg.Connection
+) -> None:
+    standing = await journal.claim("1")
+    held_back: list[bytes] = []
+
+    def hold_back(data: bytes, from_client: bool) -> bytes | None:
+        if from_client and COMMIT in data and not held_back:
+            held_back.append(data)
+            return b""
+        return data
+
+    wire.cut = hold_back
+    wire.keeps_servers = True
+    appending = asyncio.ensure_future(journal.append(opening(standing)))
+    await until(lambda: bool(held_back), appending)
+    wire.drop()
+    await until(lambda: blocked(owner), appending)
+    wire.servers[0].write(held_back[0])
+
+    await appending
+
+    assert await sequences(postgres_shard) == [1, 2, 3]
+    assert (await journal.standing()).next == 3
+
+
+async def until(so: Callable[[], bool], appending: asyncio.Future[None]) -> None:
+    """Wait until something is so while an append goes on."""
+    while not so():
+        assert not appending.done(), appending
+        await asyncio.sleep(0.01)
+
+
+def blocked(owner: psycopg.Connection) -> bool:
+    """Whether somebody waits for the row of the shard."""
+    row = owner.execute("select exists (select from pg_locks where not granted)").fetchone()
+    return bool(row and row[0])
+
+
+@pytest.mark.parametrize("cut", [before_commit, after_commit])
+async def test_when_another_writer_came_meanwhile_the_lost_answer_is_not_guessed(
+    wire: Wire, journal: PostgresJournal, postgres_shard: PostgresShard, cut: Callable[[], Cut]
+) -> None:
+    standing = await journal.claim("1")
+    other = postgres_shard.open()
+    wire.cut = cut()
+    wire.down_after_cut = True
+    appending = asyncio.ensure_future(journal.append(opening(standing)))
+    await until(lambda: wire.cuts > 0, appending)
+    taken = await other.claim("1")
+    wire.down = False
+
+    with pytest.raises(OtherWriter):
+        await appending
+
+    assert taken.next == (3 if cut is after_commit else 0)
+    assert await sequences(postgres_shard) == list(range(1, taken.next + 1))
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_a_wire_that_is_cut_anywhere_loses_and_repeats_nothing(wire: Wire, journal: PostgresJournal, postgres_shard: PostgresShard, seed: int) -> None:
+    chance = random.Random(seed)
+    standing = await journal.claim("1")
+    sequence = 0
+    for number in range(20):
+        wire.cut = after_bytes(chance.randrange(0, 6000), from_client=chance.random() < 0.5)
+        count = chance.randrange(0, 4)
+        entries = [entry(sequence + 1 + place) for place in range(count)]
+        made = batch(standing, entries, opened=["main"] if sequence == 0 and count else [], dead_letters=[letter(number)] if count < 2 else [])
+        await journal.append(made)
+        standing, sequence = after(made, standing), sequence + count
+
+    reader = postgres_shard.open()
+    assert await sequences(postgres_shard) == list(range(1, sequence + 1))
+    assert await reader.standing() == standing
+    assert (await reader.recall(Wanted([key(f"main/{sequence}")], [], []))).ids[key(f"main/{sequence}")].sequence == sequence
+    assert postgres_shard.seals("main")[sequence] == seal(NOTHING_YET, [entry(each).data for each in range(1, sequence + 1)])
+
+
+async def test_a_server_that_is_away_is_waited_for_and_that_is_said_once(wire: Wire, journal: PostgresJournal, postgres_shard: PostgresShard) -> None:
+    standing = await journal.claim("1")
+    wire.down = True
+    wire.drop()
+
+    with capture_logs() as said:
+        appending = asyncio.ensure_future(journal.append(opening(standing)))
+        await asyncio.sleep(0.5)
+        assert not appending.done()
+        wire.down = False
+        await appending
+
+    assert [line["event"] for line in said] == ["waiting for PostgreSQL", "PostgreSQL is back, the batch is stored"]
+    assert await sequences(postgres_shard) == [1, 2, 3]
+
+
+async def test_who_reads_is_told_that_the_server_is_away_and_reads_on_when_it_is_back(wire: Wire, journal: PostgresJournal) -> None:
+    await journal.append(opening(await journal.claim("1")))
+    await journal.read(0, 1)
+    wire.down = True
+    wire.drop()
+
+    for _ in range(2):
+        with pytest.raises(Away):
+            await journal.read(0, 10)
+        with pytest.raises(Away):
+            await journal.recall(Wanted([key("main/1")], [], []))
+    with pytest.raises(Away):
+        await journal.claim("1")
+    await journal.changed(0.01)
+    wire.down = False
+
+    assert len(await journal.read(0, 10)) == 3
+    assert (await journal.recall(Wanted([key("main/1")], [], []))).ids
+
+
+async def test_who_waits_for_commits_is_woken_again_after_a_cut(wire: Wire, journal: PostgresJournal, postgres_shard: PostgresShard) -> None:
+    writer = postgres_shard.open()
+    standing = await writer.claim("1")
+    await journal.changed(0.01)
+    await journal.changed(0.01)
+    wire.drop()
+    await journal.changed(0.01)
+    await journal.changed(0.1)
+
+    waiting = asyncio.ensure_future(journal.changed(3600))
+    await asyncio.sleep(0.05)
+    await writer.append(opening(standing))
+
+    await waiting
+
+
+PASSING = {"53100": "disk full", "53300": "too many connections", "57P01": "terminated", "40P01": "deadlock", "25006": "read only"}
+
+
+@pytest.mark.parametrize("sqlstate", PASSING)
+async def test_what_passes_by_itself_is_waited_for(postgres_shard: PostgresShard, owner: psycopg.Connection, sqlstate: str) -> None:
+    journal = postgres_shard.open()
+    standing = await journal.claim("1")
+    owner.execute(
+        f"create function fail() returns trigger language plpgsql as $$ begin raise exception 'no' using errcode = '{sqlstate}'; end $$".encode()
+    )
+    owner.execute("create trigger fail before insert on journal.shard_0_events for each statement execute function fail()")
+
+    appending = asyncio.ensure_future(journal.append(opening(standing)))
+    await asyncio.sleep(0.2)
+    assert not appending.done()
+    owner.execute("drop trigger fail on journal.shard_0_events")
+    await appending
+
+    assert await sequences(postgres_shard) == [1, 2, 3]
+
+
+async def test_a_table_that_is_gone_is_named_and_not_waited_for(postgres_shard: PostgresShard, owner: psycopg.Connection) -> None:
+    journal = postgres_shard.open()
+    standing = await journal.claim("1")
+    owner.execute("drop table journal.seals")
+
+    with pytest.raises(Unexpected, match=r"journal\.seals") as named:
+        await journal.append(opening(standing))
+
+    assert named.value.remedy == "run `defter setup`"
+
+
+async def test_an_event_that_is_there_though_nobody_claimed_the_shard_stops_the_writer(postgres_shard: PostgresShard, owner: psycopg.Connection) -> None:
+    journal = postgres_shard.open()
+    standing = await journal.claim("1")
+    made = opening(standing)
+    await journal.append(made)
+    owner.execute("insert into journal.shard_0_events select originator_id, 4, topic, 'by hand' from journal.shard_0_events limit 1")
+
+    with pytest.raises(Unexpected, match="though nobody claimed it"):
+        await journal.append(batch(after(made, standing), [entry(4)]))
+
+
+async def test_an_offset_moved_by_hand_stops_the_writer(postgres_shard: PostgresShard, owner: psycopg.Connection) -> None:
+    journal = postgres_shard.open()
+    standing = await journal.claim("1")
+    owner.execute("update journal.offsets set next = 77")
+
+    with pytest.raises(Unexpected, match="stands at offset 77"):
+        await journal.append(opening(standing))
+
+
+async def test_closing_cuts_short_an_append_that_waits(postgres_shard: PostgresShard, owner: psycopg.Connection) -> None:
+    journal = postgres_shard.open()
+    standing = await journal.claim("1")
+    with owner.transaction():
+        owner.execute("select from journal.offsets for update")
+        appending = asyncio.ensure_future(journal.append(opening(standing)))
+        with psycopg.connect(postgres_shard.dsn, autocommit=True) as another:
+            await until(lambda: blocked(another), appending)
+
+        await journal.close()
+        with pytest.raises(Away):
+            await appending
+
+    assert await postgres_shard.open().standing() == Standing(0, 1, 0, None, None)
