@@ -10,7 +10,9 @@ TRACE = (ROOT / "docs" / "trace.md").read_text()
 FILES = sorted(set(re.findall(r"`((?:schemas|domain|services|projections)/[\w/]+\.py)`", TRACE)))
 NAMES = sorted(set(re.findall(r"`(\w+(?:\.\w+)?)`", TRACE)))
 SAID = "\n".join(
-    file.read_text() for package in ("schemas", "domain", "services") for file in ROOT.glob(f"{package}/**/*.py")
+    file.read_text()
+    for package in ("schemas", "domain", "projections", "services")
+    for file in ROOT.glob(f"{package}/**/*.py")
 )
 NO_NAMES = {"ledger", "sequence", "position", "events", "offsets", "main", "defter.commands"}
 """Words of messages and topics."""
