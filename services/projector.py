@@ -44,9 +44,6 @@ _log: Final = structlog.get_logger()
 PAGE: Final = 20_000
 """So many events a page, if there are as many. A page touches each account once, however often it was posted to."""
 
-FULL: Final = PAGE // 2
-"""After a page of this size there is more to come: the next one is read while this one is stored, without a pause."""
-
 SHORTEST_PAUSE_S: Final = 0.05
 LONGEST_PAUSE_S: Final = 0.25
 _EVENTS_A_SECOND: Final = 40_000
@@ -69,6 +66,7 @@ class Projector:
         dsn: the database of the read models.
         readiness: is told while something is waited for.
         generation: which one is kept; the live one if not said.
+        page: how many events to take in at once, at most.
         pause: how long to wait between the beginnings of two pages, by the number of events of the first.
         point: called at `read`, `written` (the page is, and is not committed) and `committed`.
     """
@@ -80,6 +78,7 @@ class Projector:
         readiness: Readiness,
         *,
         generation: int | None = None,
+        page: int = PAGE,
         pause: Callable[[int], float] = pause_s,
         point: Point = no_point,
     ) -> None:
@@ -89,6 +88,7 @@ class Projector:
         self._dsn = dsn
         self._readiness = readiness
         self._generation = generation
+        self._page = page
         self._pause = pause
         self._point = point
         self._part = f"projector {journal.shard}"
@@ -140,7 +140,9 @@ class Projector:
             if not rows:
                 await self._journal.changed(POLL_S)
                 continue
-            ahead = asyncio.ensure_future(self._read(rows[-1].position)) if len(rows) >= FULL else None
+            # Half a page or more was there, so there is more to come: it is read while this is stored, without a pause.
+            more = len(rows) >= self._page // 2
+            ahead = asyncio.ensure_future(self._read(rows[-1].position)) if more else None
             try:
                 await self._take_in(projection, rows)
             except BaseException:
@@ -162,7 +164,7 @@ class Projector:
         await self._point("committed")
 
     async def _read(self, after: int) -> list[Row]:
-        return await patiently(self._part, lambda: self._journal.read(after, PAGE), self._readiness)
+        return await patiently(self._part, lambda: self._journal.read(after, self._page), self._readiness)
 
     async def _blocking(self, call: Callable[[], _T]) -> _T:
         """Run a call that may wait for the database in the thread, and say in our own words what went wrong."""

@@ -185,8 +185,8 @@ class Reads:
         while True:
             try:
                 return await self._thread.run(partial(self._answer, ledger, question))
-            except (Behind, NotThere):
-                if not self._min_sequence or time.monotonic() > until:
+            except Behind:
+                if time.monotonic() > until:
                     raise
                 await asyncio.sleep(_LOOK_AGAIN_S)
 
@@ -205,10 +205,11 @@ class Reads:
 
     def _standing(self, ask: Questions, ledger: str) -> Standing:
         standing = ask.standing(ledger)
+        sequence = standing.sequence if standing else 0
+        if sequence < self._min_sequence:
+            raise Behind(ledger, self._min_sequence, sequence)
         if standing is None:
             raise NotThere(f"ledger {ledger} does not exist")
-        if standing.sequence < self._min_sequence:
-            raise Behind(ledger, self._min_sequence, standing.sequence)
         return standing
 
     def _connected(self) -> psycopg.Connection[Any]:
