@@ -1,0 +1,106 @@
+"""N commands lie in the topic: how long until every stage is done with them, and what that takes of the machine.
+
+Law: nothing is counted but the N. Accounts and deposits are in the journal before; every process works, and the writer
+stands before its first fetch, when the clock starts.
+"""
+
+import asyncio
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import psycopg
+
+from services.bench import load
+from services.bench.checking import check
+from services.bench.costs import Meter, between
+from services.bench.crew import Crew
+from services.bench.finish import Finish
+from services.bench.grounds import begin_alike, connected, fresh
+from services.bench.options import Options, Result
+from services.settings import Settings
+
+_SIZES: Final = """
+select relname::text, nspname = 'journal', pg_total_relation_size(pg_class.oid)
+  from pg_class join pg_namespace on pg_namespace.oid = relnamespace
+ where nspname in ('journal', 'read_1') and relkind = 'r'"""
+
+_Sizes = dict[tuple[str, bool], int]
+
+
+async def drain(options: Options, servers: Settings) -> Result:
+    """Measure once: transfers a second, and what each stage costs. Raises `Away`, `Unexpected`, `Wrong`."""
+    return (await _drained(options, servers))[0]
+
+
+async def hot_pair(options: Options, servers: Settings) -> Result:
+    """Measure the same with 2 accounts."""
+    return await drain(msgspec.structs.replace(options, accounts=2), servers)
+
+
+async def disk(options: Options, servers: Settings) -> Result:
+    """Measure how many bytes a transfer takes: in the journal with its indexes, and, apart, in the read models."""
+    result, before, after = await _drained(options, servers)
+    grown = {
+        place: round((size - before.get(place, 0)) / options.transfers, 1)
+        for place, size in after.items()
+        if size > before.get(place, 0)
+    }
+    journal = {name: size for (name, of_journal), size in grown.items() if of_journal}
+    models = {name: size for (name, of_journal), size in grown.items() if not of_journal}
+    return {
+        "bytes": round(sum(journal.values()), 1),
+        "read_model_bytes": round(sum(models.values()), 1),
+        "journal": dict(sorted(journal.items())),
+        "read_models": dict(sorted(models.items())),
+        "transfers": result["transfers"],
+        "accounts": result["accounts"],
+    }
+
+
+async def _drained(options: Options, servers: Settings) -> tuple[Result, _Sizes, _Sizes]:
+    """Measure once, and return the result with the sizes of tables before and after."""
+    async with fresh(servers) as settings:
+        settled = await load.settle(settings, options.accounts)
+        commands = settled + await load.put(settings, load.transfers(options.transfers, options.accounts))
+        await begin_alike(settings)
+        with tempfile.TemporaryDirectory() as directory, connected(settings) as connection:
+            async with Crew(settings, Path(directory), options.profiles) as crew:
+                before = await asyncio.to_thread(_sizes, connection)
+                result = await _timed(settings, connection, crew, settled, commands)
+                after = await asyncio.to_thread(_sizes, connection)
+            await check(settings, connection, commands)
+    return {"accounts": options.accounts} | result, before, after
+
+
+async def _timed(
+    settings: Settings, connection: psycopg.Connection[Any], crew: Crew, settled: int, commands: int
+) -> Result:
+    """Let the writer go, and wait until all is done."""
+    finish = Finish(settings, connection)
+    transfers = commands - settled
+    try:
+        await finish.reached(settled, settled, crew, time.perf_counter())
+        meter = await asyncio.to_thread(Meter, settings, connection, crew.pids)
+        before = await asyncio.to_thread(meter.look)
+        begun = time.perf_counter()
+        crew.let_go()
+        stages = await finish.reached(commands, commands, crew, begun)
+        after = await asyncio.to_thread(meter.look)
+    finally:
+        await finish.close()
+    seconds = max(stages.values())
+    costs = between(before, after, transfers, seconds)
+    return {
+        "per_s": round(transfers / seconds),
+        "transfers": transfers,
+        "seconds": round(seconds, 2),
+        "stage_seconds": {stage: round(taken, 2) for stage, taken in stages.items()},
+        **msgspec.structs.asdict(costs),
+    }
+
+
+def _sizes(connection: psycopg.Connection[Any]) -> _Sizes:
+    return {(name, of_journal): size for name, of_journal, size in connection.execute(_SIZES)}

@@ -1,0 +1,93 @@
+"""When the work is done: for each stage, and for all of them.
+
+Law: looked at seldom enough to cost nothing, often enough to be true to some hundredths of a second.
+"""
+
+import asyncio
+import time
+from typing import Any, Final, NamedTuple
+
+import psycopg
+
+from services.bench.crew import Crew
+from services.errors import Away
+from services.kafka.partition import Partition
+from services.kafka.topics import Topics
+from services.settings import Settings
+
+_LOOK_EVERY_S: Final = 0.03
+_PATIENCE_S: Final = 60.0
+
+_STANDING: Final = """
+select (select next from journal.offsets where shard = 0),
+       coalesce((select max(notification_id) from journal.shard_0_events), 0),
+       coalesce((select position from read_1.checkpoints where shard = 0), 0)"""
+
+
+class Standing(NamedTuple):
+    """How far the stages have come: commands decided, events published, and positions."""
+
+    decided: int
+    written: int
+    projected: int
+    published: int
+
+
+class Finish:
+    """Watches the stages of one installation.
+
+    Args:
+        settings: where.
+        connection: to its database.
+    """
+
+    def __init__(self, settings: Settings, connection: psycopg.Connection[Any]) -> None:
+        self._connection = connection
+        self._events = Partition(settings.brokers(), Topics(settings.prefix).events, 0)
+
+    async def reached(self, commands: int, events: int, crew: Crew, begun: float) -> dict[str, float]:
+        """Wait until all stages are done.
+
+        Args:
+            commands: how many the topic holds.
+            events: how many there are to be on `events`.
+            crew: who must live meanwhile.
+            begun: when the work began, by `time.perf_counter`.
+
+        Returns:
+            How many seconds after `begun` each stage was done.
+
+        Raises:
+            Away: nothing has moved for a minute.
+            Unexpected: a process has ended.
+        """
+        done: dict[str, float] = {}
+        last, moved = None, time.perf_counter()
+        while True:
+            standing = await self._standing()
+            now = time.perf_counter()
+            stages = {
+                "writer": standing.decided >= commands,
+                "publisher": standing.published >= events,
+                "projector": standing.decided >= commands and standing.projected >= standing.written,
+            }
+            done |= {stage: now - begun for stage, is_done in stages.items() if is_done and stage not in done}
+            if len(done) == len(stages):
+                return {stage: done[stage] for stage in stages}
+            if standing != last:
+                last, moved = standing, now
+            if now - moved > _PATIENCE_S:
+                raise Away(f"nothing has moved for {_PATIENCE_S:g} s, at {standing}, towards {commands} commands")
+            crew.see_that_all_live()
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def close(self) -> None:
+        """Let go of the connection to Kafka. Never raises."""
+        await self._events.close()
+
+    async def _standing(self) -> Standing:
+        ((decided, written, projected),) = await asyncio.to_thread(self._ask)
+        return Standing(decided, written, projected, (await self._events.bounds()).end)
+
+    def _ask(self) -> list[tuple[Any, ...]]:
+        return self._connection.execute(_STANDING).fetchall()
