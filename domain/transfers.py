@@ -5,8 +5,7 @@ reversals, envelopes and exchanges ask the same questions, from here.
 """
 
 from collections.abc import Iterable
-
-from msgspec import Struct
+from typing import NamedTuple
 
 from domain.accounts import not_found, out_of_use, version_mismatch
 from domain.books import not_admitted, version_of
@@ -18,7 +17,7 @@ from schemas.reasons import Reason
 from schemas.values import DEFAULT_BOOK, LARGEST, Expect, Movement, Policy
 
 
-class Leg(Struct, frozen=True, gc=False):
+class Leg(NamedTuple):
     """A movement between accounts that exist. `amount` in minimal parts."""
 
     source: Account
@@ -27,7 +26,7 @@ class Leg(Struct, frozen=True, gc=False):
     amount: int
 
 
-class Settled(Struct, frozen=True, gc=False):
+class Settled(NamedTuple):
     """The postings to be, and what they do to each account and unit, net, in the order of first appearance."""
 
     postings: tuple[Posting, ...]

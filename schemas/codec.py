@@ -144,6 +144,8 @@ def _read_again(value: bytes, key: bytes | None) -> Command:
     """Read what is no command as it stands: the short form, or a command that says null for what it leaves out."""
     named = _typed.decode(value).type
     if named is UNSET:
+        # It is shorter than what it means, so neither its length nor its quotes tell of a field given twice.
+        parse_object(value)
         short = _shorts.decode(value)
         ledger = DEFAULT_LEDGER if key is None else msgspec.convert(key.decode(), LedgerName)
         movement = Movement(short.from_id, short.to_id, short.currency, short.amount)
