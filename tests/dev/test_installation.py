@@ -1,8 +1,8 @@
 """The local installation, with real servers: it starts whatever happened before, and leaves nothing behind."""
 
-import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,6 +16,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from services.dev import Installation, archive, find
+from services.dev.installation import pick_ports
+from services.dev.ports import HOST
 from services.errors import Unexpected
 
 OWNER = """
@@ -204,18 +206,20 @@ def test_servers_left_behind_by_a_killed_owner_and_keeper_are_ended_by_the_next_
         assert rows(it)
 
 
-def test_a_port_that_somebody_else_has_taken_is_replaced_and_a_reset_deletes_everything(tmp_path: Path) -> None:
-    directory = tmp_path / "installation"
-    first, second = Installation(directory), Installation(tmp_path / "other")
-    directory.mkdir()
-    second.directory.mkdir()
-    with first:
-        taken = (directory / "ports.json").read_text(encoding="ascii")
-        (second.directory / "ports.json").write_text(taken, encoding="ascii")
-        with second:
-            picked = (second.directory / "ports.json").read_text(encoding="ascii")
-            assert not set(json.loads(taken).values()) & set(json.loads(picked).values())
+def test_a_port_that_somebody_else_has_taken_is_replaced_and_the_others_stay(tmp_path: Path) -> None:
+    before = pick_ports(tmp_path)
 
-    first.reset()
+    with socket.create_server((HOST, before.kafka)):
+        after = pick_ports(tmp_path)
+
+    assert after.kafka != before.kafka
+    assert after == pick_ports(tmp_path) == before._replace(kafka=after.kafka)
+
+
+def test_a_reset_deletes_everything(tmp_path: Path) -> None:
+    directory = tmp_path / "installation"
+    (directory / "postgres" / "data").mkdir(parents=True)
+
+    Installation(directory).reset()
 
     assert not directory.exists()
