@@ -15,13 +15,12 @@ import psycopg
 from msgspec import Struct
 from psycopg.rows import dict_row
 
-from projections import generations
 from services.errors import Unexpected
 from services.journal import answers
 from services.journal.connection import parameters
 from services.kafka.topics import Cluster, Topics, create, describe, faults
 from services.migrations import allow_read_models, check, migrate
-from services.migrations.run import PROJECTOR
+from services.projector import prepare
 from services.settings import Settings
 
 _Connection = psycopg.Connection[dict[str, Any]]
@@ -81,7 +80,7 @@ async def setup(settings: Settings, partitions: int | None = None, *, accept_top
     _raise_first(_other_counts(before, topics, count))
     migrated = await asyncio.to_thread(_migrate, settings, count)
     for dsn in {settings.read_database(shard) for shard in range(count)}:
-        await asyncio.to_thread(_prepare, dsn)
+        await asyncio.to_thread(prepare, dsn)
     made = await create(kafka, topics, count, postings=settings.postings)
     after = await describe(kafka, names)
     _raise_first(faults(after, topics, count, postings=settings.postings))
@@ -143,13 +142,6 @@ def _migrate(settings: Settings, count: int) -> list[str]:
     for dsn in {settings.read_database(shard) for shard in range(count)} - places.keys():
         allow_read_models(dsn)
     return applied
-
-
-def _prepare(dsn: str) -> None:
-    """Make the first generation of the read models, as the role that is to own it."""
-    with answers.understood(), psycopg.connect(**parameters(dsn, "defter-setup"), autocommit=True) as connection:
-        connection.execute("select set_config('role', %s, false)", (PROJECTOR,))
-        generations.prepare(connection)
 
 
 def _note(dsn: str, installed: Installed, *, accept_topics: bool) -> None:

@@ -50,6 +50,8 @@ SECTIONS: Final = (
     Section("measure", {"bench": "measure"}),
 )
 _MODULES: Final = {name: module for section in SECTIONS for name, module in section.commands.items()}
+_WIDEST: Final = max(map(len, _MODULES))
+_WHOLE: Final = 200
 
 
 class Sections(click.Group):
@@ -71,15 +73,8 @@ class Sections(click.Group):
         """Tell them, section by section."""
         for section in SECTIONS:
             with formatter.section(section.title.capitalize()):
-                told = [(name, self.get_command(ctx, name)) for name in section.commands]
-                width = formatter.width - 6 - max(map(len, _MODULES))
-                formatter.write_dl(
-                    [
-                        (f"{name:<{max(map(len, _MODULES))}}", command.get_short_help_str(width))
-                        for name, command in told
-                        if command
-                    ]
-                )
+                told = [(f"{name:<{_WIDEST}}", self.get_command(ctx, name)) for name in section.commands]
+                formatter.write_dl([(name, command.get_short_help_str(_WHOLE)) for name, command in told if command])
 
 
 @click.command(cls=Sections, context_settings={"help_option_names": ["-h", "--help"]}, epilog="Begin with: defter demo")

@@ -5,38 +5,26 @@ Law: whatever goes wrong on the way, the id has been told, and sending the same 
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
 import click
 import msgspec
 
 from domain.state import UNITS
 from schemas.codec import MalformedError, decode_command
+from schemas.events import CommandRefused, Event, TransferPosted
 from schemas.values import LARGEST
-from services.cli import NO, options, screen
+from services.cli import NO, screen
+from services.cli.asking import scales_of
+from services.cli.options import How
 from services.cli.place import here, wait_for, within
+from services.cli.telling import because, substance
 from services.errors import Away, Unexpected
 from services.sending import DEAD_LETTER, REFUSED, Line, Outcome, Place, Sending, line_of, new_id
 from services.settings import Settings
 from services.setup import check_installation
 
 _Fields = dict[str, Any]
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
-
-class How(NamedTuple):
-    """What is said about sending a command, besides the command."""
-
-    command_id: str | None
-    metadata: tuple[tuple[str, str], ...]
-    no_wait: bool
-    as_json: bool
-    timeout_s: float
-
-
-def asks_how(command: _Command) -> _Command:
-    """Add the options of every command that sends one: the fields of `How`."""
-    return options.command_id(options.no_wait(options.as_json(options.timeout(command))))
 
 
 def issue(fields: Sequence[_Fields], how: How, settings: Settings | None = None) -> None:
@@ -62,6 +50,8 @@ def issue(fields: Sequence[_Fields], how: How, settings: Settings | None = None)
     for each, outcome in zip(fields, outcomes, strict=True):
         show(outcome, as_json=how.as_json)
         if not how.as_json:
+            if outcome.event is not None:
+                show_event(outcome.ledger, outcome.event, settings)
             screen.hint(*_next(each, outcome))
     if not all(outcome.good for outcome in outcomes):
         raise click.exceptions.Exit(NO)
@@ -80,8 +70,24 @@ def show(outcome: Outcome, *, as_json: bool, number: int | None = None) -> None:
         return
     who = f"{outcome.command or 'a message'} in {outcome.ledger}" if number is None else f"line {number}"
     place = "" if outcome.sequence is None else f", event {outcome.sequence}"
-    why = "".join(f", {name} {value}" for name, value in outcome.details.items())
-    screen.say(f"{outcome.outcome}: {who}{place}" + (f": {outcome.reason}{why}" if outcome.reason else ""))
+    screen.say(f"{outcome.outcome}: {who}{place}{because(outcome.reason, outcome.details)}")
+
+
+def show_event(ledger: str, event: Event, settings: Settings | None = None) -> None:
+    """Print the postings of a transfer. What other events say is told in a line."""
+    if isinstance(event, CommandRefused):
+        return
+    if not isinstance(event, TransferPosted):
+        screen.say(f"  {substance(event, {})}")
+        return
+    scales = scales_of(settings or here(), ledger, {posting.unit for posting in event.postings})
+    rows = []
+    for posting in event.postings:
+        scale, after = scales.get(posting.unit), int(posting.credits) - int(posting.debits)
+        moved = (posting.amount, screen.whole(int(posting.amount), scale), after, screen.whole(after, scale))
+        rows.append((posting.account, posting.unit, *moved))
+    titles = ("amount", "in whole units", "balance after it", "in whole units")
+    screen.table([screen.Column("account"), screen.Column("unit"), *map(screen.amount, titles)], rows)
 
 
 def said(outcome: Outcome) -> dict[str, Any]:

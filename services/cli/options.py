@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import click
 
@@ -60,6 +60,39 @@ class Metadata(click.ParamType[tuple[str, str]]):
         return key, said
 
 
+class Posting(click.ParamType[tuple[int, int]]):
+    """The id of a posting: sequence and index."""
+
+    name = "id"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """Return sequence and index. Fails, with exit 2, where it has another form."""
+        match = re.fullmatch(r"([1-9][0-9]{0,18})\.(0|[1-9][0-9]{0,9})", str(value), re.ASCII)
+        if match is None:
+            self.fail(f"{value!r} is no id of a posting, such as 42.0", param, ctx)
+        return int(match[1]), int(match[2])
+
+
+POSTING = Posting()
+
+
+class AsOf(click.ParamType[int | str]):
+    """A sequence or a time."""
+
+    name = "sequence|time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        """Return the sequence, or the time in its one form. Fails, with exit 2, where it is neither."""
+        from schemas.values import timestamp
+
+        if re.fullmatch(r"[1-9][0-9]{0,18}", str(value), re.ASCII):
+            return int(value)
+        try:
+            return timestamp(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is neither a sequence nor a time such as 2026-11-21T09:30:00Z", param, ctx)
+
+
 def example(*lines: str) -> str:
     """Return what stands below a command's help."""
     return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
@@ -107,3 +140,30 @@ def command_id(command: _Command) -> _Command:
         type=ID,
         help="The id, yours to choose: one id has one outcome, for ever. Else one is made.",
     )(command)
+
+
+def as_of(command: _Command) -> _Command:
+    """Add `--as-of`."""
+    help_text = "As it was when this sequence, or this time (UTC, such as 2026-11-21T09:30:00Z), was over."
+    return click.option("--as-of", type=AsOf(), help=help_text)(command)
+
+
+def min_sequence(command: _Command) -> _Command:
+    """Add `--min-sequence`."""
+    help_text = "Wait until the answer has this sequence: read your own writes."
+    return click.option("--min-sequence", type=click.IntRange(0), default=0, metavar="N", help=help_text)(command)
+
+
+class How(NamedTuple):
+    """What is said about sending a command, besides the command."""
+
+    command_id: str | None
+    metadata: tuple[tuple[str, str], ...]
+    no_wait: bool
+    as_json: bool
+    timeout_s: float
+
+
+def how(command: _Command) -> _Command:
+    """Add the options of every command that sends one: the fields of `How`."""
+    return command_id(no_wait(as_json(timeout(command))))

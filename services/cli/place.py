@@ -5,22 +5,26 @@ Without `DEFTER_DATABASE` and `DEFTER_KAFKA` it is the local one that `defter de
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from services.errors import Away, WrongSetting
-from services.settings import Settings
+
+if TYPE_CHECKING:
+    from services.settings import Settings
 
 _Answer = TypeVar("_Answer")
 
 
-def here() -> Settings:
+def here() -> "Settings":
     """Return the settings, those of the local installation where nothing is set.
 
     Raises:
         WrongSetting: one is wrong, or nothing is set and no local installation runs.
     """
+    from services.settings import Settings
+
     settings = Settings.read()
     if not settings.local:
         return settings
@@ -55,4 +59,7 @@ async def within(timeout_s: float, call: Callable[[], Awaitable[_Answer]]) -> _A
         wait=wait_random_exponential(multiplier=0.05, max=1),
         reraise=True,
     )
-    return await attempts(call)
+    async for attempt in attempts:
+        with attempt:
+            answer = await call()
+    return answer

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 import click
 
 from services.cli import options
-from services.cli.issuing import How, amount, asks_how, issue
+from services.cli.options import How
 from services.cli.place import here
 
 commands = click.Group()
@@ -17,9 +17,11 @@ commands = click.Group()
 
 @commands.command("open-ledger", epilog=options.example("defter open-ledger main"))
 @click.argument("name", type=options.LEDGER)
-@asks_how
+@options.how
 def open_ledger(name: str, **how: Any) -> None:
     """Start a ledger, with everything built in."""
+    from services.cli.issuing import issue
+
     issue([{"type": "open-ledger.v1", "ledger": name}], How(**how))
 
 
@@ -32,9 +34,11 @@ def open_ledger(name: str, **how: Any) -> None:
 @click.option("--book", help="The book that its postings go by.")
 @click.option("--alias", help="Another name, such as @alice.")
 @options.ledger
-@asks_how
+@options.how
 def open_account(accounts: tuple[str, ...], **given: Any) -> None:
     """Open accounts."""
+    from services.cli.issuing import issue
+
     how, fields = _parted(given)
     settings = here()
     fields["ledger"] = fields["ledger"] or settings.ledger
@@ -54,15 +58,18 @@ def open_account(accounts: tuple[str, ...], **given: Any) -> None:
 @click.option("--fee", help="Charged to the source on top, minimal parts, to the ledger's treasury.")
 @click.option("--book", help="The book that all postings go by.")
 @options.ledger
-@asks_how
+@options.how
 def transfer(source: str, destination: str, unit: str, amount: str, fee: str | None, **given: Any) -> None:
     """Move AMOUNT minimal parts of UNIT from SOURCE to DESTINATION. Of QAZ, 100 parts make one."""
+    from services.cli.issuing import issue
+
     how, fields = _parted(given)
+    movement = {"source": source, "destination": destination, "unit": unit}
+    movement["amount"] = str(_amount(amount, unit, fields["ledger"]))
+    if fee not in {None, "0"}:
+        fields["fee"] = str(_amount(str(fee), unit, fields["ledger"]))
     settings = here()
     fields["ledger"] = fields["ledger"] or settings.ledger
-    parts = _amount(amount, unit, fields["ledger"])
-    fields["fee"] = None if fee in {None, "0"} else str(_amount(str(fee), unit, fields["ledger"]))
-    movement = {"source": source, "destination": destination, "unit": unit, "amount": str(parts)}
     issue([{"type": "transfer.v1", "movements": [movement], **fields}], how, settings)
 
 
@@ -95,8 +102,13 @@ def _parted(given: dict[str, Any]) -> tuple[How, dict[str, Any]]:
     return how, given
 
 
-def _amount(text: str, unit: str, ledger: str) -> int:
+def _amount(text: str, unit: str, ledger: str | None) -> int:
     """Return an amount; the scale of the unit is looked up only where it is to be told."""
-    from services.cli.scales import scale_of
+    from services.cli.asking import scales_of
+    from services.cli.issuing import amount as amount_of
 
-    return amount(text, unit, lambda: scale_of(ledger, unit))
+    def scale() -> int | None:
+        settings = here()
+        return scales_of(settings, ledger or settings.ledger, [unit]).get(unit)
+
+    return amount_of(text, unit, scale)

@@ -1,0 +1,112 @@
+"""Questions of commands to the read models, and to the journal: connected, waited for, and let go again."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
+
+import click
+
+from domain.state import UNITS
+from services import reads
+from services.cli import NO
+from services.cli.place import here, wait_for, within
+from services.errors import Away, Unexpected
+from services.journal.postgres import PostgresJournal
+from services.kafka.topics import partition_of
+from services.migrations.run import READER
+from services.reads import Behind, NotThere, Reads
+from services.settings import Settings
+from services.setup import read_installation
+
+_Answer = TypeVar("_Answer")
+
+_SCALES_S = 3.0
+
+
+class No(click.ClickException):
+    """The answer is no: what is asked about does not exist."""
+
+    exit_code = NO
+
+    def show(self, file: object = None) -> None:  # noqa: ARG002 - click's own signature
+        """Say so."""
+        click.echo(f"defter: {self.message}", err=True)
+
+
+def ask(
+    ledger: str | None,
+    question: Callable[[Reads, str], Awaitable[_Answer]],
+    timeout_s: float,
+    min_sequence: int = 0,
+) -> tuple[str, _Answer]:
+    """Ask the read models of a ledger.
+
+    Args:
+        ledger: which; else the one that is set.
+        question: is given the read models and the ledger.
+        timeout_s: how long to wait for what does not answer, and for `min_sequence`.
+        min_sequence: what the answer must have.
+
+    Returns:
+        The ledger and the answer.
+
+    Raises:
+        No: what is asked about does not exist.
+        Unexpected: the read models have not come to `min_sequence` in time.
+    """
+    settings = here()
+    ledger = ledger or settings.ledger
+    try:
+        return ledger, wait_for(_asked(settings, ledger, question, timeout_s, min_sequence))
+    except NotThere as not_there:
+        raise No(str(not_there)) from None
+    except Behind as behind:
+        raise Unexpected(str(behind), "see `defter status`: is a projector running?") from None
+
+
+async def _asked(
+    settings: Settings,
+    ledger: str,
+    question: Callable[[Reads, str], Awaitable[_Answer]],
+    timeout_s: float,
+    min_sequence: int = 0,
+) -> _Answer:
+    installed = await within(timeout_s, lambda: read_installation(settings))
+    dsn = settings.read_database(partition_of(ledger, installed.partitions))
+    models = Reads(dsn, min_sequence=min_sequence, wait_s=timeout_s)
+    try:
+        return await within(timeout_s, lambda: question(models, ledger))
+    finally:
+        await models.close()
+
+
+def outcome_of(ledger: str | None, command: str, timeout_s: float) -> reads.Outcome:
+    """Look up what became of a command, in the journal.
+
+    Raises:
+        No: it has no outcome.
+    """
+    settings = here()
+    return wait_for(_outcome_of(settings, ledger or settings.ledger, command, timeout_s))
+
+
+async def _outcome_of(settings: Settings, ledger: str, command: str, timeout_s: float) -> reads.Outcome:
+    installed = await within(timeout_s, lambda: read_installation(settings))
+    shard = partition_of(ledger, installed.partitions)
+    journal = PostgresJournal(settings.database(shard), shard, READER)
+    try:
+        found = await within(timeout_s, lambda: reads.outcome(journal, ledger, command))
+    finally:
+        await journal.close()
+    if found is None:
+        raise No(f"no command {command} has an outcome in ledger {ledger}")
+    return found
+
+
+def scales_of(settings: Settings, ledger: str, units: Iterable[str]) -> dict[str, int]:
+    """Find out the scales of units, as far as that is possible at the moment; those built in are known anyway."""
+    if all(unit in UNITS for unit in units):
+        return dict(UNITS)
+    try:
+        return wait_for(_asked(settings, ledger, lambda models, name: models.scales(name), _SCALES_S))
+    except (Away, Unexpected, NotThere):
+        return dict(UNITS)

@@ -1,0 +1,109 @@
+"""Commands that look at what goes on: `watch`, `status`."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from services.cli import options, screen
+from services.cli.place import here, wait_for, within
+
+if TYPE_CHECKING:
+    from services.settings import Settings
+
+commands = click.Group()
+
+
+@commands.command(epilog=options.example("defter watch", "defter watch --beginning --count 10 --json"))
+@click.option("--beginning", is_flag=True, help="From the first event on; else from now on.")
+@click.option("--count", type=click.IntRange(1), metavar="N", help="End after so many events.")
+@click.option("--all", "every", is_flag=True, help="Of every ledger.")
+@options.ledger
+@options.as_json
+@options.timeout
+def watch(ledger: str | None, every: bool, timeout_s: float, **how: Any) -> None:
+    """Follow the events of a ledger as they are published, until Ctrl-C. With --json: their bytes, untouched."""
+    settings = here()
+    wait_for(_watch(settings, None if every else ledger or settings.ledger, timeout_s, **how))
+
+
+@commands.command(epilog=options.example("defter status"))
+@options.as_json
+@options.timeout
+def status(as_json: bool, timeout_s: float) -> None:
+    """Tell how far every shard has come and who is at work. It looks twice, one second apart."""
+    from services.setup import read_installation
+    from services.status import status
+
+    settings = here()
+
+    async def looked() -> Any:
+        installed = await within(timeout_s, lambda: read_installation(settings))
+        return await within(timeout_s, lambda: status(settings, installed.partitions))
+
+    shards, processes = wait_for(looked())
+    if as_json:
+        for one in (*shards, *processes):
+            screen.line(one)
+        return
+    _show_shards(shards)
+    screen.say()
+    _show_processes(processes)
+    missing = [one.process for one in processes if not one.live]
+    screen.hint(*(["defter run"] if missing else ["defter watch", "defter trial-balance"]))
+
+
+async def _watch(
+    settings: "Settings", ledger: str | None, timeout_s: float, *, beginning: bool, count: int | None, as_json: bool
+) -> None:
+    from contextlib import aclosing
+
+    from schemas.codec import decode_event
+    from services.cli.telling import sentence
+    from services.errors import Unexpected
+    from services.kafka.topics import Topics, describe
+    from services.watching import follow
+
+    name = Topics(settings.prefix).events
+    topic = (await within(timeout_s, lambda: describe(settings.brokers(), [name]))).topics.get(name)
+    if topic is None:
+        raise Unexpected(f"Kafka has no topic {name}", "run `defter setup`, or set DEFTER_PREFIX right")
+    seen = 0
+    async with aclosing(follow(settings.brokers(), name, topic.partitions, beginning=beginning)) as events:
+        async for of, data in events:
+            if ledger in {None, of}:
+                if as_json:
+                    screen.line(data)
+                else:
+                    screen.say(sentence(decode_event(data), {}))
+                seen += 1
+                if seen == count:
+                    return
+
+
+def _show_shards(shards: Any) -> None:
+    columns = [screen.amount("shard"), screen.Column("what"), screen.amount("has come to"), screen.amount("of")]
+    rows = []
+    for one in shards:
+        rows += [
+            (one.shard, "commands decided", one.next, one.commands, one.lag, one.commands_per_s),
+            (one.shard, "events published", one.published, one.position, one.publisher_lag, one.published_per_s),
+            (one.shard, "events projected", one.projected, one.position, one.projector_lag, one.projected_per_s),
+        ]
+    screen.table([*columns, screen.amount("lag"), screen.amount("a second")], rows)
+    if any(one.dead_letters_pending for one in shards):
+        screen.say("dead letters wait to be published")
+
+
+def _show_processes(processes: Any) -> None:
+    columns = [screen.amount("shard"), screen.Column("process"), screen.Column("state"), screen.Column("host")]
+    rows = [
+        (
+            one.shard,
+            one.process,
+            ("live" if one.live else "NONE") + (f", {one.standing_by} standing by" if one.standing_by else ""),
+            one.host,
+            one.since_s,
+        )
+        for one in processes
+    ]
+    screen.table([*columns, screen.amount("for seconds")], rows)

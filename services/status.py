@@ -1,0 +1,187 @@
+"""How far everything has come: every shard, from the topic of commands to the read models, and who is at work.
+
+Law: it is read from where it is kept (offsets, tails, checkpoints, live connections), twice, so that what moves is seen
+to move. It asks no process, so it tells the truth about those that do not answer.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import psycopg
+from msgspec import Struct
+
+from services.journal import answers
+from services.journal.connection import parameters
+from services.kafka.outbox import KafkaOutbox
+from services.kafka.partition import Partition
+from services.kafka.topics import Topics
+from services.settings import Settings
+
+APART_S: Final = 1.0
+
+_PROCESS: Final = re.compile(r"defter-(writer|publisher|projector)\b.*?-(\d+)(-lock)?")
+
+_HOW_FAR: Final = """
+select next, epoch, (select coalesce(max(notification_id), 0) from journal.shard_{shard}_events) as position,
+       (select coalesce(max("offset"), -1) from journal.dead_letters where "partition" = {shard}) as letter
+  from journal.offsets where shard = {shard}"""
+
+_CONNECTIONS: Final = """
+select application_name, coalesce(host(client_addr), 'local'), extract(epoch from now() - backend_start)::float8,
+       exists (select from pg_locks where pg_locks.pid = activity.pid and locktype = 'advisory' and granted)
+  from pg_stat_activity as activity
+ where datname = current_database() and application_name like 'defter-%'"""
+
+
+class Shard(Struct, frozen=True, kw_only=True):
+    """How far a shard has come. Lags are what is behind: commands, and positions of the journal. Rates are a second."""
+
+    type: str = "shard"
+    shard: int
+    commands: int
+    next: int
+    lag: int
+    commands_per_s: int
+    position: int
+    published: int
+    publisher_lag: int
+    published_per_s: int
+    projected: int
+    projector_lag: int
+    projected_per_s: int
+    dead_letters_pending: bool
+
+
+class Process(Struct, frozen=True, kw_only=True):
+    """Who is at work on a shard. `since_s` is how long its oldest connection has been there."""
+
+    type: str = "process"
+    process: str
+    shard: int
+    live: bool
+    standing_by: int
+    host: str | None
+    since_s: int | None
+
+
+class _Sample(Struct, frozen=True):
+    """How far a shard had come at a moment."""
+
+    at_s: float
+    commands: int
+    next: int
+    position: int
+    published: int
+    letter: int
+    lettered: int
+    projected: int
+
+
+async def status(settings: Settings, partitions: int) -> tuple[list[Shard], list[Process]]:
+    """Look twice, and tell. Raises `Away`, and `Unexpected` where something is not there."""
+    numbers = range(partitions)
+    first = await asyncio.gather(*(_sample(settings, number) for number in numbers))
+    await asyncio.sleep(max(0.0, first[0].at_s + APART_S - time.monotonic()))
+    second = await asyncio.gather(*(_sample(settings, number) for number in numbers))
+    shards = [_told(number, *samples) for number, samples in enumerate(zip(first, second, strict=True))]
+    processes = await asyncio.gather(*(asyncio.to_thread(_processes, settings, number) for number in numbers))
+    return shards, [one for some in processes for one in some]
+
+
+def _told(number: int, before: _Sample, now: _Sample) -> Shard:
+    elapsed_s = now.at_s - before.at_s
+    return Shard(
+        shard=number,
+        commands=now.commands,
+        next=now.next,
+        lag=max(0, now.commands - now.next),
+        commands_per_s=round((now.next - before.next) / elapsed_s),
+        position=now.position,
+        published=now.published,
+        publisher_lag=max(0, now.position - now.published),
+        published_per_s=round((now.published - before.published) / elapsed_s),
+        projected=now.projected,
+        projector_lag=max(0, now.position - now.projected),
+        projected_per_s=round((now.projected - before.projected) / elapsed_s),
+        dead_letters_pending=now.letter > now.lettered,
+    )
+
+
+async def _sample(settings: Settings, shard: int) -> _Sample:
+    topics, kafka = Topics(settings.prefix), settings.brokers()
+    commands = Partition(kafka, topics.commands, shard)
+    outputs = KafkaOutbox(kafka, topics.events, shard), KafkaOutbox(kafka, topics.dead_letters, shard)
+    try:
+        at_s = time.monotonic()
+        published, lettered = await asyncio.gather(_tail(outputs[0], "position"), _tail(outputs[1], "offset"))
+        projected = await asyncio.to_thread(_projected, settings, shard)
+        row = await asyncio.to_thread(_row, settings, shard)
+        end = (await commands.bounds()).end
+        following, _, position, letter = row
+        return _Sample(at_s, end, following, position, max(published, 0), letter, lettered, projected)
+    finally:
+        await asyncio.gather(commands.close(), *(output.close() for output in outputs))
+
+
+async def _tail(output: KafkaOutbox, header: str) -> int:
+    """Return what the last record of an output says of its own place; -1 where there is none."""
+    record = await output.tail()
+    said = next((value for name, value in record.headers if name == header), None) if record else None
+    return int(said) if said is not None else -1
+
+
+def _row(settings: Settings, shard: int) -> tuple[Any, ...]:
+    with _connected(settings.database(shard)) as connection:
+        row = connection.execute(_HOW_FAR.replace("{shard}", str(shard)).encode()).fetchone()
+        assert row is not None, f"shard {shard} has no row in journal.offsets"
+        return row
+
+
+def _projected(settings: Settings, shard: int) -> int:
+    """Return how far the live read models have come; 0 where they have not begun."""
+    with _connected(settings.read_database(shard)) as connection:
+        live = connection.execute("select generation from read.generations where live").fetchone()
+        if live is None:
+            return 0
+        statement = f"select position from read_{live[0]}.checkpoints where shard = %s"  # noqa: S608 - a number
+        row = connection.execute(statement.encode(), (shard,)).fetchone()
+        return int(row[0]) if row else 0
+
+
+def _processes(settings: Settings, shard: int) -> list[Process]:
+    rows: list[tuple[str, str, float, bool]] = []
+    for dsn in dict.fromkeys((settings.database(shard), settings.read_database(shard))):
+        with _connected(dsn) as connection:
+            rows += connection.execute(_CONNECTIONS).fetchall()
+    return [_process(part, shard, rows) for part in ("writer", "publisher", "projector")]
+
+
+def _process(part: str, shard: int, rows: list[tuple[str, str, float, bool]]) -> Process:
+    """Tell who works on a shard. A writer is at work when it is connected; of the others, who holds the lock."""
+    mine = []
+    for name, host, since_s, locked in rows:
+        match = _PROCESS.fullmatch(name)
+        if match and match[1] == part and int(match[2]) == shard:
+            mine.append((match[3] is not None, locked, host, since_s))
+    waiting = sum(of_lock and not locked for of_lock, locked, _, _ in mine)
+    live = [(since_s, host) for of_lock, locked, host, since_s in mine if locked or (part == "writer" and not of_lock)]
+    oldest = max(live, default=None)
+    return Process(
+        process=part,
+        shard=shard,
+        live=bool(live),
+        standing_by=waiting,
+        host=oldest[1] if oldest else None,
+        since_s=round(oldest[0]) if oldest else None,
+    )
+
+
+@contextmanager
+def _connected(dsn: str) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+    arguments = parameters(dsn, "defter-status")
+    with answers.understood(), psycopg.connect(**arguments, autocommit=True) as connection:
+        yield connection
