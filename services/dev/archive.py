@@ -1,7 +1,7 @@
 """Java's archive of Kafka's classes, read and checked beforehand: with it a broker starts in half the time.
 
-It is made once for a user and a Java, by whoever starts Kafka often: the tests and `defter dev`. Everything works
-without it, and Java itself ignores one that does not fit.
+It is made once for a user and a Java, by whoever starts Kafka often, as the tests do. Everything works without it,
+and Java itself ignores one that does not fit.
 """
 
 import hashlib

@@ -4,6 +4,7 @@ What a server is made of (its command, its files) is told by `services.dev.postg
 keeps it alive no longer than its owner is `services.dev.keeper`.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -102,7 +103,8 @@ class Server:
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the server's process, if it runs."""
         if self.running and self.pid:
-            os.kill(self.pid, number)
+            with contextlib.suppress(ProcessLookupError):  # it may end at this very moment
+                os.kill(self.pid, number)
 
     def wait(self) -> None:
         """Wait until the server's process has ended."""
