@@ -120,14 +120,14 @@ class Movement(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     amount: Amount
 
     def __post_init__(self) -> None:
-        if not (_has_form(_PARTY, self.source) and _has_form(_PARTY, self.destination) and _has_form(_UNIT, self.unit)):
+        if not (_names_party(self.source) and _names_party(self.destination) and _names_unit(self.unit)):
             self._say_which()
         if type(self.amount) is not int:
             whole(self, "amount")
 
     def _say_which(self) -> None:
         for field, form in (("source", _PARTY), ("destination", _PARTY), ("unit", _UNIT)):
-            if not _has_form(form, getattr(self, field)):
+            if not re.match(form, getattr(self, field)):
                 raise ValueError(f"Expected `{field}` matching regex {form!r}")
 
 
@@ -170,8 +170,13 @@ class Creation(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
 
 
 @lru_cache(maxsize=200_000)
-def _has_form(form: str, text: str) -> bool:
-    return re.match(form, text) is not None
+def _names_party(text: str) -> bool:
+    return re.match(_PARTY, text) is not None
+
+
+@lru_cache(maxsize=10_000)
+def _names_unit(text: str) -> bool:
+    return re.match(_UNIT, text) is not None
 
 
 def whole(struct: Struct, *fields: str) -> None:

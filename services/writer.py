@@ -11,6 +11,7 @@ What happens to the events next: `services.publisher`, `services.projector`. Who
 """
 
 import asyncio
+import gc
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -130,6 +131,8 @@ class Writer:
         self._shard = Shard(self._inbox.partition, self._partitions)
         async for rows in self._journal.load():
             self._shard.restore(rows)
+        # Millions of accounts stay for as long as the process does: no use in looking at them again and again.
+        gc.freeze()
 
     async def _take(self) -> list[Record]:
         if self._commit is not None and self._commit.done():
