@@ -1,6 +1,5 @@
 """The command line of `defter bench`."""
 
-import asyncio
 import contextlib
 import logging
 from collections.abc import Mapping
@@ -9,6 +8,7 @@ from typing import Any, Final
 
 import click
 import structlog
+import uvloop
 
 from services import log
 from services.bench import report
@@ -71,7 +71,7 @@ def _measure(names: tuple[str, ...], options: Options, *, as_json: bool) -> None
         per_s: dict[str, int] = {}
         for name in names:
             try:
-                result = asyncio.run(measured(name, options, lent, _say))
+                result = uvloop.run(measured(name, options, lent, _say))
             except Wrong as wrong:
                 _say(f"{name}: no figure, for what was measured came out wrong: {wrong}")
                 raise click.exceptions.Exit(1) from wrong

@@ -20,12 +20,16 @@ _WARM_S: Final = 2.0
 
 
 class Figure(NamedTuple):
-    """One figure: how it is measured, by what its runs are ranked, and whether it needs servers."""
+    """One figure: how it is measured, by what its runs are ranked, and whether it needs servers.
+
+    One that is `steady` comes out the same every time: it is measured once.
+    """
 
     measure: Measure
     ranked_by: str
     spread_of: tuple[str, ...]
     servers: bool = True
+    steady: bool = False
 
 
 FIGURES: Final = {
@@ -34,7 +38,7 @@ FIGURES: Final = {
     "latency": Figure(latency.latency, "p99_ms", ("p50_ms", "p99_ms")),
     "lone": Figure(latency.lone, "p50_ms", ("per_s", "p50_ms", "p99_ms")),
     "decide": Figure(decide.decide, "per_s", ("per_s",), servers=False),
-    "disk": Figure(drain.disk, "bytes", ("bytes", "read_model_bytes")),
+    "disk": Figure(drain.disk, "bytes", ("bytes", "read_model_bytes"), steady=True),
 }
 
 
@@ -56,11 +60,13 @@ async def measured(name: str, options: Options, servers: Settings, say: Callable
         Wrong: what was measured did not come out right.
     """
     figure = FIGURES[name]
-    say(f"{name}: warming up …")
-    await figure.measure(_warm(options), servers)
+    repeat = 1 if figure.steady else options.repeat
+    if not figure.steady:
+        say(f"{name}: warming up …")
+        await figure.measure(_warm(options), servers)
     runs = []
-    for number in range(1, options.repeat + 1):
-        say(f"{name}: run {number} of {options.repeat} …")
+    for number in range(1, repeat + 1):
+        say(f"{name}: run {number} of {repeat} …")
         load = round(os.getloadavg()[0], 2)
         runs.append(await figure.measure(options, servers) | {"load_before": load})
     return {"figure": name} | _middle(runs, figure) | {"runs": len(runs)}

@@ -1,6 +1,7 @@
 """When the work is done: for each stage, and for all of them.
 
-Law: looked at seldom enough to cost nothing, often enough to be true to some hundredths of a second.
+Law: looked at seldom while there is much to do, so that looking costs nothing, and often towards the end, which so is
+true to some hundredths of a second.
 """
 
 import asyncio
@@ -15,7 +16,9 @@ from services.kafka.partition import Partition
 from services.kafka.topics import Topics
 from services.settings import Settings
 
-_LOOK_EVERY_S: Final = 0.03
+_OFTEN_S: Final = 0.03
+_SELDOM_S: Final = 0.3
+_LOOKS_TO_COME: Final = 8
 _PATIENCE_S: Final = 60.0
 
 _STANDING: Final = """
@@ -79,7 +82,9 @@ class Finish:
             if now - moved > _PATIENCE_S:
                 raise Away(f"nothing has moved for {_PATIENCE_S:g} s, at {standing}, towards {commands} commands")
             crew.see_that_all_live()
-            await asyncio.sleep(_LOOK_EVERY_S)
+            share = min(standing.decided / commands, standing.published / events)
+            remaining = (now - begun) * (1 - share) / max(share, 0.01)
+            await asyncio.sleep(min(max(remaining / _LOOKS_TO_COME, _OFTEN_S), _SELDOM_S))
 
     async def close(self) -> None:
         """Let go of the connection to Kafka. Never raises."""

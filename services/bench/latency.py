@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from itertools import islice
 from pathlib import Path
 from random import Random
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 import psycopg
@@ -33,6 +33,9 @@ from services.settings import Settings
 
 _WARM_S: Final = 1.0
 _PATIENCE_S: Final = 30.0
+
+_RANKS: Final = {"p50_ms": 500, "p99_ms": 990, "p999_ms": 999, "max_ms": 1000}
+"""What is told of the samples, and at which thousandth each stands."""
 
 _Samples = list[float]
 
@@ -57,7 +60,7 @@ async def latency(options: Options, servers: Settings) -> Result:
         samples = await stage.offered(islice(stage.work, count), options.rate)
         seconds = time.perf_counter() - begun
         costs = between(before, await asyncio.to_thread(stage.meter.look), count, seconds)
-    return {"rate": options.rate, **_percentiles(samples), "transfers": count, "seconds": round(seconds, 2)} | {
+    return {"rate": options.rate, **percentiles(samples), "transfers": count, "seconds": round(seconds, 2)} | {
         "accounts": options.accounts,
         **msgspec.structs.asdict(costs),
     }
@@ -72,10 +75,18 @@ async def lone(options: Options, servers: Settings) -> Result:
         seconds = time.perf_counter() - begun
     return {
         "per_s": round(len(samples) / seconds, 1),
-        **_percentiles(samples),
+        **percentiles(samples),
         "transfers": len(samples),
         "seconds": round(seconds, 2),
         "accounts": options.accounts,
+    }
+
+
+def percentiles(samples: _Samples) -> dict[str, float]:
+    """Return exact percentiles, in ms: each the smallest sample that so large a share of all does not exceed."""
+    ranked = sorted(samples)
+    return {
+        name: round(ranked[-(-len(ranked) * per_mille // 1000) - 1] * 1000, 2) for name, per_mille in _RANKS.items()
     }
 
 
@@ -176,19 +187,3 @@ async def _ended(settings: Settings, connection: psycopg.Connection[Any], crew: 
         await finish.reached(commands, commands, crew, time.perf_counter())
     finally:
         await finish.close()
-
-
-class _At(NamedTuple):
-    """A percentile, and what it is called."""
-
-    name: str
-    share: float
-
-
-def _percentiles(samples: _Samples) -> dict[str, float]:
-    """Return exact percentiles, in ms: the smallest sample that so large a share of all does not exceed."""
-    ranked = sorted(samples)
-    wanted = (_At("p50_ms", 0.5), _At("p99_ms", 0.99), _At("p999_ms", 0.999), _At("max_ms", 1.0))
-    return {
-        name: round(ranked[max(-(-len(ranked) * int(share * 1000) // 1000), 1) - 1] * 1000, 2) for name, share in wanted
-    }

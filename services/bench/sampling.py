@@ -1,7 +1,7 @@
 """Where a process spends its processor time: its stacks, looked at every few milliseconds.
 
 Law: it counts processor time, not time: each look gives a thread's stack what that thread has used since the last one.
-So waiting costs nothing, and the sum is what the operating system says too.
+So waiting costs nothing, and the sum is what the operating system says too, but for what looking itself costs.
 
 The file has one stack a line, outermost first, and its microseconds: what flame graph programs read.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-_LOOK_EVERY_S: Final = 0.002
+_LOOK_EVERY_S: Final = 0.004
 _SWITCH_S: Final = 0.0005
 _FEWEST_US: Final = 50
 
@@ -29,6 +29,7 @@ def sampled(file: Path | None) -> Iterator[None]:
         return
     # Whoever looks must wait until the thread at work lets go of the interpreter: for the default 5 ms it would mostly
     # be seen where it lets go by itself.
+    before = sys.getswitchinterval()
     sys.setswitchinterval(_SWITCH_S)
     stacks: Counter[str] = Counter()
     stop = threading.Event()
@@ -39,6 +40,7 @@ def sampled(file: Path | None) -> Iterator[None]:
     finally:
         stop.set()
         looking.join()
+        sys.setswitchinterval(before)
         lines = [f"{stack} {microseconds}\n" for stack, microseconds in stacks.most_common() if microseconds]
         file.write_text("".join(lines), encoding="utf-8")
 
@@ -59,19 +61,24 @@ def dearest(file: Path, most: int) -> list[tuple[str, float, float]]:
 
 def _look(stacks: Counter[str], stop: threading.Event) -> None:
     counted: dict[int, int] = {}
+    me = threading.get_ident()
     while not stop.wait(_LOOK_EVERY_S):
-        names = {thread.ident: thread.name for thread in threading.enumerate()}
         for ident, frame in sys._current_frames().items():  # noqa: SLF001 - the one way there is
             used = _used_us(ident)
             more = used - counted.setdefault(ident, used)
             if more >= _FEWEST_US:
                 counted[ident] = used
-                stacks[f"{names.get(ident, 'thread')};{_stack(frame)}"] += more
+                if ident != me:
+                    stacks[f"{_name(ident)};{_stack(frame)}"] += more
 
 
 def _used_us(ident: int) -> int:
     """Return the processor time of a thread of ours that is alive, which it is while we hold the interpreter."""
     return time.clock_gettime_ns(time.pthread_getcpuclockid(ident)) // 1000
+
+
+def _name(ident: int) -> str:
+    return next((thread.name for thread in threading.enumerate() if thread.ident == ident), "thread")
 
 
 def _stack(frame: FrameType | None) -> str:

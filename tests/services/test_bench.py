@@ -1,0 +1,181 @@
+"""A figure is of work that came out right, of a known size, and leaves nothing behind."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+from typing import Any, NamedTuple
+
+import psycopg
+import pytest
+
+from services.bench import drain, grounds, latency, load, main
+from services.bench.checking import Wrong, check
+from services.bench.options import Options
+from services.bench.sampling import dearest, sampled
+from services.dev import Addresses
+from services.errors import Unexpected
+from services.journal.postgres import PostgresJournal
+from services.kafka.outbox import KafkaOutbox
+from services.kafka.ports import Message
+from services.kafka.topics import Topics
+from services.settings import Settings
+
+FEW = Options(transfers=300, accounts=10, rate=100, seconds=0.5)
+STAGES = {"writer", "publisher", "projector"}
+
+
+@pytest.fixture
+def servers(installation: Addresses) -> Settings:
+    return Settings(instance="bench").at(*installation)
+
+
+def silently(_: str) -> None:
+    """Say nothing."""
+
+
+async def test_a_hot_pair_is_drained_tells_what_each_stage_took_and_leaves_nothing_behind(
+    servers: Settings, superuser: psycopg.Connection
+) -> None:
+    databases = superuser.execute("select datname from pg_database where datname like 'bench_%'").fetchall()
+
+    result = await drain.hot_pair(FEW, servers)
+
+    assert (result["transfers"], result["accounts"]) == (300, 2)
+    assert result["per_s"] > 0
+    assert set(result["stage_seconds"]) == STAGES
+    assert set(result["cpu_us"]) == STAGES | {"postgresql", "kafka"}
+    assert set(result["postgresql_us"]) >= STAGES
+    assert superuser.execute("select datname from pg_database where datname like 'bench_%'").fetchall() == databases
+
+
+async def test_every_command_that_was_due_has_a_latency(servers: Settings) -> None:
+    result = await latency.latency(FEW, servers)
+
+    assert (result["rate"], result["transfers"]) == (100, 50)
+    assert 0 < result["p50_ms"] <= result["p99_ms"] <= result["max_ms"]
+
+
+async def test_the_journal_and_its_ids_take_room_and_so_do_the_read_models(servers: Settings) -> None:
+    result = await drain.disk(FEW, servers)
+
+    assert {"shard_0_events", "shard_0_ids"} <= result["journal"].keys()
+    assert result["read_model_bytes"] > 0
+
+
+def test_deciding_needs_no_servers_and_prints_one_object(capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["decide", "--transfers", "500", "--accounts", "60", "--books", "--repeat", "3", "--json"])
+
+    (line,) = capsys.readouterr().out.splitlines()
+    result = json.loads(line)
+    assert code == 0
+    assert (result["figure"], result["transfers"], result["books"], result["runs"]) == ("decide", 500, True, 3)
+    assert result["spread"]["per_s"][0] <= result["per_s"] <= result["spread"]["per_s"][1]
+    assert result["surroundings"]["cores"] >= 1
+
+
+async def test_events_that_are_not_as_many_as_the_commands_are_no_figure(servers: Settings) -> None:
+    async with settled(servers) as stage:
+        await publish(stage, stage.events)
+
+        with pytest.raises(Wrong, match=f"{stage.commands + 1} commands brought {stage.commands} events"):
+            await check(stage.settings, stage.connection, stage.commands + 1)
+
+
+async def test_read_models_that_lag_are_no_figure(servers: Settings) -> None:
+    async with settled(servers) as stage:
+        await publish(stage, stage.events)
+
+        with pytest.raises(Wrong, match="ids, dead letters and accepted outcomes"):
+            await check(stage.settings, stage.connection, stage.commands)
+
+
+@pytest.mark.parametrize(
+    ("published", "told"),
+    [
+        (lambda events: events[:-1], "is not on the topic"),
+        (lambda events: [*events, events[-1]], "the topic holds more events than the journal"),
+        (lambda events: [*events[:-1], events[-1] + b" "], "the topic has other bytes than the journal"),
+    ],
+    ids=["one too few", "one too many", "other bytes"],
+)
+async def test_a_topic_that_is_not_the_journal_is_no_figure(
+    servers: Settings, published: Callable[[list[bytes]], list[bytes]], told: str
+) -> None:
+    async with settled(servers) as stage:
+        await publish(stage, published(stage.events))
+
+        with pytest.raises(Wrong, match=told):
+            await check(stage.settings, stage.connection, stage.commands)
+
+
+async def test_servers_that_may_lose_what_they_acknowledge_are_refused(
+    servers: Settings, superuser: psycopg.Connection
+) -> None:
+    async with grounds.fresh(servers) as own:
+        name = psycopg.conninfo.conninfo_to_dict(own.database(0))["dbname"]
+        superuser.execute(f"alter database {name} set synchronous_commit = off")
+
+        with pytest.raises(Unexpected, match="synchronous_commit off"), grounds.servers(own, silently):
+            pass
+
+
+def test_every_transfer_has_an_id_of_its_own_and_two_accounts() -> None:
+    commands = [json.loads(value) for value in load.transfers(1000, 2)]
+
+    assert len({command["id"] for command in commands}) == 1000
+    assert {(one["source"], one["destination"]) for command in commands for one in command["movements"]} == {
+        ("account-000000", "account-000001"),
+        ("account-000001", "account-000000"),
+    }
+
+
+def test_the_same_work_is_made_every_time() -> None:
+    assert list(load.transfers(50, 10)) == list(load.transfers(50, 10))
+    assert list(load.transfers(50, 10)) != list(load.transfers(50, 10, Random(1)))
+
+
+def test_percentiles_are_samples_that_really_were() -> None:
+    samples = [number / 1000 for number in range(1, 101)]
+
+    assert latency.percentiles(samples) == {"p50_ms": 50.0, "p99_ms": 99.0, "p999_ms": 100.0, "max_ms": 100.0}
+    assert set(latency.percentiles([0.007]).values()) == {7.0}
+
+
+def test_a_profile_names_what_the_processor_was_busy_with(tmp_path: Path) -> None:
+    with sampled(tmp_path / "stacks"):
+        busy()
+
+    functions = [function for function, _, _ in dearest(tmp_path / "stacks", 3)]
+    assert any("busy" in function for function in functions)
+
+
+class Stage(NamedTuple):
+    """A journal that holds a ledger with some accounts, and nothing behind it."""
+
+    settings: Settings
+    connection: psycopg.Connection[Any]
+    commands: int
+    events: list[bytes]
+
+
+@asynccontextmanager
+async def settled(servers: Settings) -> AsyncIterator[Stage]:
+    async with grounds.fresh(servers) as own:
+        commands = await load.settle(own, 5)
+        journal = PostgresJournal(own.database(0), 0)
+        events = [row.data async for rows in journal.load() for row in rows]
+        await journal.close()
+        with grounds.connected(own) as connection:
+            yield Stage(own, connection, commands, events)
+
+
+async def publish(stage: Stage, events: list[bytes]) -> None:
+    outbox = KafkaOutbox(stage.settings.brokers(), Topics(stage.settings.prefix).events, 0)
+    await outbox.send([Message(b"main", event, ()) for event in events])
+    await outbox.close()
+
+
+def busy() -> int:
+    return sum(number * number % 7 for number in range(3_000_000))
