@@ -15,14 +15,14 @@ import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import structlog
 
 from services.dev import ports
 from services.health import STARTING, Answer, told
-from services.settings import Settings
+from services.settings import Secret, Settings
 
 PARTS: Final = ("writer", "publisher", "projector")
 SUPERVISED: Final = "DEFTER_SUPERVISED"
@@ -50,7 +50,8 @@ class Supervisor:
     """
 
     def __init__(self, settings: Settings, parts: Sequence[str] = PARTS, *, log: Path | None = None) -> None:
-        self._environment = os.environ | environment(settings) | {SUPERVISED: "1"}
+        ours = {name: value for name, value in os.environ.items() if not name.startswith("DEFTER_KAFKA")}
+        self._environment = ours | environment(settings) | {SUPERVISED: "1"}
         self._parts = parts
         self._log = log
         self._ports: dict[str, int] = {}
@@ -118,14 +119,26 @@ class Supervisor:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """Return what a child must be told of settings that were not in our own environment."""
-    known: dict[str, Any] = {
-        "DEFTER_DATABASE": settings.dsn and settings.dsn.reveal(),
-        "DEFTER_READ_DATABASE": settings.read_dsn and settings.read_dsn.reveal(),
-        "DEFTER_KAFKA": settings.kafka and settings.kafka.servers,
+    """Return the variables that say just these settings, and nothing of what our own environment says otherwise."""
+    kafka = settings.brokers()
+    said = {
+        "DEFTER_DATABASE": _revealed(settings.dsn),
+        "DEFTER_READ_DATABASE": _revealed(settings.read_dsn),
+        "DEFTER_KAFKA": kafka.servers,
+        "DEFTER_KAFKA_SECURITY": kafka.security,
+        "DEFTER_KAFKA_SASL_MECHANISM": kafka.mechanism if kafka.user else None,
+        "DEFTER_KAFKA_USER": kafka.user,
+        "DEFTER_KAFKA_PASSWORD": _revealed(kafka.password),
+        "DEFTER_KAFKA_CA": kafka.ca,
+        "DEFTER_KAFKA_CERT": kafka.cert,
+        "DEFTER_KAFKA_KEY": kafka.key,
         "DEFTER_PREFIX": settings.prefix,
+        "DEFTER_INSTANCE": settings.instance,
+        "DEFTER_POSTINGS": "1" if settings.postings else "0",
+        "DEFTER_LOG": settings.log,
+        "DEFTER_LEDGER": settings.ledger,
     }
-    return {name: value for name, value in known.items() if value}
+    return {name: value for name, value in said.items() if value}
 
 
 async def _ended(child: Process, stop: asyncio.Event) -> int:
@@ -142,3 +155,7 @@ async def _ended(child: Process, stop: asyncio.Event) -> int:
             with contextlib.suppress(ProcessLookupError):
                 child.kill()
     return await ending
+
+
+def _revealed(secret: Secret | None) -> str | None:
+    return secret.reveal() if secret else None

@@ -25,7 +25,7 @@ def amount(title: str) -> Column:
     return Column(title, right=True)
 
 
-def table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> None:
+def table(columns: Sequence[Column], rows: Iterable[Sequence[object]], indent: str = "") -> None:
     """Print a table. None is shown as nothing."""
     from rich import box
     from rich.console import Console
@@ -35,15 +35,15 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> None:
     terminal = sys.stdout.isatty()
     shown = Table(box=box.SIMPLE_HEAD if terminal else None, pad_edge=False, show_edge=False, header_style="bold")
     for column in columns:
-        shown.add_column(column.title, justify="right" if column.right else "left", no_wrap=True, overflow="ignore")
+        shown.add_column(column.title, justify="right" if column.right else "left", no_wrap=True)
     for row in rows:
         shown.add_row(*(Text("" if cell is None else printable(str(cell))) for cell in row))
     # Rich makes a table fit by cutting its cells. So it is told that there is always room, and the terminal wraps.
-    console = Console(file=sys.stdout, width=_ENDLESS, markup=False, highlight=False, emoji=False, soft_wrap=True)
+    console = Console(file=sys.stdout, width=_ENDLESS, markup=False, highlight=False, emoji=False)
     with console.capture() as captured:
         console.print(shown)
     for line in captured.get().splitlines():
-        click.echo(line.rstrip())
+        click.echo(indent + line.rstrip())
 
 
 def say(text: str = "") -> None:

@@ -21,6 +21,7 @@ TOO_LARGE: Final = -1
 """In place of an offset: the topic takes no message of this size."""
 
 _LARGEST: Final = 1 << 20
+_BATCH_BYTES: Final = 256 * 1024
 _LINGER_MS: Final = 2
 
 
@@ -87,6 +88,7 @@ class Sender:
                 acks="all",
                 enable_idempotence=True,
                 linger_ms=_LINGER_MS,
+                max_batch_size=_BATCH_BYTES,
                 max_request_size=_LARGEST,
                 **options(self._kafka),
             )
