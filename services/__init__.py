@@ -1,0 +1,1 @@
+"""What is done: every effect, every process, every clock. May import anything."""
