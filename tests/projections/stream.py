@@ -1,6 +1,7 @@
 """A journal full of everything that can happen: the events of every scenario, each scenario in ledgers of its own."""
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any, Final
 
@@ -13,8 +14,9 @@ from projections import generations
 from projections.checkpoint import Stored
 from projections.projection import Projection
 from schemas.codec import decode_event, encode_event
-from schemas.events import Event
-from tests.domain.scenarios import scenarios
+from schemas.events import AccountOpened, Event, LedgerOpened, Posting, TransferPosted
+from schemas.values import Policy
+from tests.domain.scenarios import Scenario, scenarios
 from tests.domain.test_vectors import play
 
 SHARD: Final = 0
@@ -23,15 +25,33 @@ SHARD: Final = 0
 @cache
 def events() -> tuple[Event, ...]:
     """Give the events of all scenarios, those of different scenarios taking turns."""
-    told = [
-        [
-            msgspec.structs.replace(event, ledger=f"{scenario.id}-{event.ledger}"[:63].lower())
-            for event in (decode_event(text) for text, _ in play(scenario).events())
-        ]
-        for scenario in scenarios()
-    ]
+    with ThreadPoolExecutor(1) as thread:  # a scenario is played in a loop of its own, and a test may be in another
+        told = list(thread.map(_events, scenarios()))
     longest = max(map(len, told))
     return tuple(one[turn] for turn in range(longest) for one in told if turn < len(one))
+
+
+def _events(scenario: Scenario) -> list[Event]:
+    happened = [decode_event(text) for text, _ in play(scenario).events()]
+    return [msgspec.structs.replace(event, ledger=f"{scenario.id}-{event.ledger}"[:63].lower()) for event in happened]
+
+
+def busy(pairs: Iterable[int]) -> list[Event]:
+    """Give the events of a ledger in which `cash` pays `shop` again and again, so many times 1 in each transfer."""
+    at = "2026-11-21T09:30:00.125Z"
+    happened: list[Event] = [LedgerOpened(ledger="main", sequence=1, at=at, command="ledger")]
+    for account in ("cash", "shop"):
+        said: Any = {"account": account, "account_type": "system", "policy": Policy.SYSTEM, "version": 1}
+        happened.append(AccountOpened(ledger="main", sequence=len(happened) + 1, at=at, command=account, **said))
+    total = 0
+    for number, count in enumerate(pairs, start=len(happened) + 1):
+        postings: list[Posting] = []
+        for _ in range(count):
+            total += 1
+            postings += [Posting("cash", "QAZ", "-1", str(total), "0"), Posting("shop", "QAZ", "1", "0", str(total))]
+        said = {"command": f"t-{number}", "kind": "transfer", "postings": tuple(postings)}
+        happened.append(TransferPosted(ledger="main", sequence=number, at=at, **said))
+    return happened
 
 
 def stored(happened: Iterable[Event]) -> list[Stored]:

@@ -1,0 +1,293 @@
+"""Answers from the read models show one state, say as of which sequence it is, and are those of a plain fold."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from functools import cache
+from itertools import product
+
+import psycopg
+import pytest
+
+from domain.clearing import clearing
+from domain.ledger import apply
+from domain.state import Ledger, Totals
+from projections.questions import Line, Place
+from schemas.events import AccountChanged, Event, TransferPosted
+from services.errors import Unexpected
+from services.journal.memory import MemoryJournal
+from services.migrations import allow_read_models
+from services.projector import connected, prepare
+from services.reads import Behind, NotThere, Reads, Shown, outcome
+from tests.projections.stream import busy, events, folded, project, stored
+from tests.services.stage import Stage, opened, pay
+
+CASH = "cash"
+SHOP = "shop"
+MAIN = "main"
+
+
+@pytest.fixture
+def prepared(database: str) -> str:
+    """The DSN of a database with empty read models."""
+    allow_read_models(database)
+    prepare(database)
+    return database
+
+
+@pytest.fixture
+async def reads(prepared: str) -> AsyncIterator[Reads]:
+    """Read models of all that can happen, taken in as a few large pages."""
+    take_in(prepared, events(), page=600)
+    reads = Reads(prepared)
+    yield reads
+    await reads.close()
+
+
+@pytest.fixture
+async def often(prepared: str) -> AsyncIterator[Reads]:
+    """Read models of two accounts that were posted to again and again, in pages of all sizes."""
+    end = 0
+    for size in (4, 1, 350, 2, 7, 120, 19):
+        end += size
+        take_in(prepared, hot()[:end], page=1000)
+    reads = Reads(prepared)
+    yield reads
+    await reads.close()
+
+
+def take_in(dsn: str, happened: Sequence[Event], page: int) -> None:
+    with connected(dsn, "defter-test") as connection:
+        project(connection, stored(happened), page)
+
+
+@cache
+def hot() -> list[Event]:
+    """The events of a ledger of two accounts that are posted to again and again."""
+    return busy(1 + number % 3 for number in range(500))
+
+
+def longest() -> list[Event]:
+    """The events of the ledger that holds and posts most."""
+    by_ledger: dict[str, list[Event]] = {}
+    for event in events():
+        by_ledger.setdefault(event.ledger, []).append(event)
+    return max(by_ledger.values(), key=lambda some: sum(type(event).__name__.startswith("Hold") for event in some))
+
+
+async def test_a_balance_is_that_of_a_plain_fold_as_of_every_sequence(reads: Reads) -> None:
+    ledger = Ledger(longest()[0].ledger)
+    for event in longest():
+        apply(ledger, event)
+        for account in ledger.accounts.values():
+            answer = await reads.balances(ledger.name, account.name, as_of=event.sequence)
+
+            found = {one.unit: Totals(one.debits, one.credits, one.held) for one in answer.balances}
+            assert found == account.totals, (account.name, event.sequence)
+            assert (answer.as_of.sequence, answer.as_of.at) == (event.sequence, event.at)
+
+
+async def test_a_balance_of_now_is_as_of_the_last_sequence(reads: Reads) -> None:
+    for ledger in folded(events()).values():
+        for account in list(ledger.accounts.values())[:2]:
+            answer = await reads.balances(ledger.name, account.name)
+
+            found = {one.unit: Totals(one.debits, one.credits, one.held) for one in answer.balances}
+            assert {unit: totals for unit, totals in found.items() if totals != Totals()} == {
+                unit: totals for unit, totals in account.totals.items() if totals != Totals()
+            }
+            assert (answer.as_of.sequence, answer.as_of.at) == (ledger.sequence, ledger.at)
+            assert answer.scales == ledger.units
+
+
+async def test_as_of_a_time_is_as_of_the_last_event_that_is_not_after_it(reads: Reads) -> None:
+    name = longest()[0].ledger
+    account = any_account()
+    times = sorted({event.at for event in longest()})
+    assert len(times) > 1
+    for at in times:
+        last = max(event.sequence for event in longest() if event.at <= at)
+
+        exactly = await reads.balances(name, account, as_of=at)
+        within = await reads.balances(name, account, as_of=at[:-1] + "999Z")
+
+        assert (exactly.as_of.sequence, exactly.as_of.at) == (last, at)
+        assert within == exactly
+    before = await reads.balances(name, account, as_of="0001-01-01T00:00:00.000Z")
+    assert (before.as_of.sequence, before.balances) == (0, [])
+
+
+async def test_an_account_may_be_named_by_its_present_alias(reads: Reads) -> None:
+    ledgers = folded(events())
+    former: set[tuple[str, str]] = set()
+    for event in events():
+        if isinstance(event, AccountChanged) and event.alias and event.alias not in ledgers[event.ledger].aliases:
+            former.add((event.ledger, event.alias))
+    present = [(ledger.name, *pair) for ledger in ledgers.values() for pair in ledger.aliases.items()]
+    assert present
+    assert former
+
+    for name, alias, account in present:
+        assert (await reads.balances(name, alias)).account == account.name
+    for name, alias in former:
+        with pytest.raises(NotThere):
+            await reads.balances(name, alias)
+
+
+async def test_a_statement_shows_postings_in_order_with_their_states(reads: Reads) -> None:
+    for name, ledger in list(folded(events()).items())[::5]:
+        for account in ledger.accounts:
+            answer = await reads.statement(name, account, after=(0, -1), most=1000)
+
+            assert answer.lines == expected(name, account, folded(events())[name])
+
+
+async def test_a_statement_goes_on_after_any_posting(often: Reads) -> None:
+    whole = (await often.statement(MAIN, SHOP, after=(0, -1), most=10_000)).lines
+    assert [(one.line.sequence, one.line.index) for one in whole] == places(SHOP)
+    for most, start in product((1, 7, 100, 10_000), range(0, len(whole), 97)):
+        after: Place = (whole[start].line.sequence, whole[start].line.index)
+
+        page = (await often.statement(MAIN, SHOP, after=after, most=most)).lines
+
+        assert page == whole[start + 1 : start + 1 + most]
+
+
+async def test_the_last_postings_are_shown_unless_said_otherwise(often: Reads) -> None:
+    for most, as_of in product((1, 7, 100, 10_000), (2, 4, 5, 6, 200, 354, 355, 356, 357, 502, 503, None)):
+        upto = [place for place in places(CASH) if as_of is None or place[0] <= as_of]
+
+        answer = await often.statement(MAIN, CASH, most=most, as_of=as_of)
+
+        assert [(one.line.sequence, one.line.index) for one in answer.lines] == upto[-most:]
+        balances = (await often.balances(MAIN, CASH, as_of)).balances
+        assert [one.line.balance for one in answer.lines[-1:]] == [one.balance for one in balances]
+
+
+async def test_a_statement_may_show_one_unit_only(reads: Reads) -> None:
+    several = [
+        (name, account)
+        for name, ledger in folded(events()).items()
+        for account in ledger.accounts.values()
+        if len(account.totals) > 1
+    ]
+    assert several
+    for name, account in several:
+        for unit in account.totals:
+            answer = await reads.statement(name, account.name, unit)
+
+            assert {one.line.unit for one in answer.lines} <= {unit}
+            assert answer.lines == [
+                one for one in expected(name, account.name, folded(events())[name]) if one.line.unit == unit
+            ]
+
+
+async def test_accounts_are_shown_by_name(reads: Reads) -> None:
+    for name, ledger in folded(events()).items():
+        first = await reads.accounts(name, most=2)
+        rest = await reads.accounts(name, after=first.accounts[-1].account if first.accounts else "")
+
+        shown = {one.account: one for one in (*first.accounts, *rest.accounts)}
+        assert list(shown) == sorted(ledger.accounts)
+        for account in ledger.accounts.values():
+            one = shown[account.name]
+            assert (one.version, one.state) == (account.version, account.state or "open")
+            assert (one.policy, one.floor, one.alias) == (account.policy, account.floor, account.alias)
+
+
+async def test_the_trial_balance_is_zero(reads: Reads) -> None:
+    for name in folded(events()):
+        assert all(one.balance == 0 for one in (await reads.trial_balance(name)).units)
+    assert any([(await reads.trial_balance(name)).units for name in folded(events())])
+
+
+async def test_what_does_not_exist_is_named(reads: Reads) -> None:
+    with pytest.raises(NotThere, match="ledger nowhere does not exist"):
+        await reads.trial_balance("nowhere")
+    with pytest.raises(NotThere, match=f"account nobody does not exist in ledger {longest()[0].ledger}"):
+        await reads.balances(longest()[0].ledger, "nobody")
+    with pytest.raises(NotThere, match="not to 1000000"):
+        await reads.balances(longest()[0].ledger, any_account(), as_of=1_000_000)
+
+
+def any_account() -> str:
+    return next(iter(folded(longest())[longest()[0].ledger].accounts))
+
+
+async def test_who_has_just_written_waits_until_the_answer_has_it(prepared: str) -> None:
+    reads = Reads(prepared, min_sequence=3)
+    asking = asyncio.create_task(reads.balances(MAIN, CASH))
+    await asyncio.sleep(0.05)
+    assert not asking.done()
+
+    await asyncio.to_thread(take_in, prepared, hot()[:2], 2)
+    await asyncio.to_thread(take_in, prepared, hot()[:3], 1)
+
+    assert (await asking).as_of.sequence == 3
+    await reads.close()
+
+
+async def test_who_waits_too_long_is_told_how_far_the_read_models_are(prepared: str) -> None:
+    take_in(prepared, hot()[:2], 2)
+    reads = Reads(prepared, min_sequence=3, wait_s=0.05)
+
+    with pytest.raises(Behind, match="ledger main are at sequence 2, not yet at 3"):
+        await reads.balances(MAIN, CASH)
+    await reads.close()
+
+
+async def test_a_database_without_read_models_names_the_remedy(database: str) -> None:
+    allow_read_models(database)
+    reads = Reads(database)
+
+    with pytest.raises(Unexpected, match="defter setup"):
+        await reads.trial_balance(MAIN)
+    await reads.close()
+
+
+async def test_a_connection_that_was_cut_is_made_anew(often: Reads, superuser: psycopg.Connection) -> None:
+    before = await often.balances(MAIN, CASH)
+    superuser.execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'defter-reads'")
+
+    with pytest.raises(RuntimeError):
+        await often.balances(MAIN, CASH)
+
+    assert await often.balances(MAIN, CASH) == before
+
+
+async def test_the_outcome_of_every_command_is_found_by_its_id() -> None:
+    stage = Stage()
+    stage.publish(*opened(), pay("paid", "alice", "bob", 300), pay("poor", "bob", "alice", 301))
+    await stage.write()
+    journal = MemoryJournal(stage.store)
+
+    paid, poor = await outcome(journal, MAIN, "paid"), await outcome(journal, MAIN, "poor")
+
+    assert paid
+    assert (paid.sequence, paid.reason, paid.details) == (6, None, {})
+    assert poor
+    assert (poor.sequence, poor.reason) == (7, "INSUFFICIENT_FUNDS")
+    assert poor.details == {"account": "bob", "unit": "QAZ", "available": "300", "requested": "301"}
+    assert await outcome(journal, MAIN, "never") is None
+
+
+def places(account: str) -> list[Place]:
+    return [
+        (event.sequence, index)
+        for event in hot()
+        if isinstance(event, TransferPosted)
+        for index, posting in enumerate(event.postings)
+        if posting.account == account
+    ]
+
+
+def expected(name: str, account: str, ledger: Ledger) -> list[Shown]:
+    shown = []
+    for event in events():
+        if event.ledger == name and isinstance(event, TransferPosted):
+            for index, posting in enumerate(event.postings):
+                if posting.account == account:
+                    numbers = (int(posting.amount), int(posting.debits), int(posting.credits))
+                    said = (event.at, event.command or "", event.kind)
+                    line = Line(posting.unit, event.sequence, index, *numbers, *said)
+                    shown.append(Shown(line, clearing(*numbers, ledger.accounts[account].totals[posting.unit])))
+    return shown
