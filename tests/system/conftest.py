@@ -1,0 +1,81 @@
+"""Installations with real processes. What a test starts ends with it; when it fails, what they said is shown."""
+
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from pathlib import Path
+
+import pytest
+
+from services.dev import Installation
+from services.kafka.topics import delete
+from tests.system.house import House
+
+MakeHouse = Callable[..., Awaitable[House]]
+LAST_LINES = 60
+
+_LOGS = pytest.StashKey[Path]()
+
+
+@pytest.fixture
+async def make_house(
+    kafka: str, database: str, prefix: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> AsyncIterator[MakeHouse]:
+    """Sets up an installation on the shared servers."""
+    request.node.stash[_LOGS] = tmp_path
+    made: list[House] = []
+
+    async def make(partitions: int = 1) -> House:
+        made.append(House(database, kafka, prefix, tmp_path, partitions))
+        await made[-1].set_up()
+        return made[-1]
+
+    yield make
+    for house in made:
+        await house.close()
+        await delete(house.kafka, house.topics.all())
+
+
+@pytest.fixture
+def servers(own_installation: Callable[[], Installation]) -> Installation:
+    """A PostgreSQL and a Kafka of one's own, to be stopped and killed."""
+    return own_installation()
+
+
+@pytest.fixture
+async def make_own_house(
+    servers: Installation, prefix: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> AsyncIterator[MakeHouse]:
+    """Sets up an installation on servers of its own."""
+    request.node.stash[_LOGS] = tmp_path
+    made: list[House] = []
+
+    async def make(partitions: int = 1) -> House:
+        made.append(House(*servers.addresses, prefix, tmp_path, partitions))
+        await made[-1].set_up()
+        return made[-1]
+
+    yield make
+    for house in made:
+        await house.close()
+
+
+@pytest.fixture
+def tell(capfd: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Says something that is seen whether the test fails or not: a seed, a figure."""
+
+    def say(text: str) -> None:
+        with capfd.disabled():
+            print(f"\n  {text}", file=sys.stderr, flush=True)
+
+    return say
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the end of every log beside a failure."""
+    report = yield
+    if report.failed and _LOGS in item.stash:
+        for log in sorted(item.stash[_LOGS].glob("*.log")):
+            lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+            report.sections.append((f"the end of {log.name}", "\n".join(lines[-LAST_LINES:])))
+    return report

@@ -1,0 +1,91 @@
+"""Two writers on one partition: one of them steps back, nothing is done twice, nothing is lost."""
+
+import asyncio
+import signal
+
+from tests.services.journal.wire import COMMIT, Cut, Wire
+from tests.system.checks import check
+from tests.system.conftest import MakeHouse
+from tests.system.house import House
+from tests.system.load import Load
+
+
+async def test_a_writer_that_froze_before_its_commit_and_wakes_after_another_took_over_steps_back(
+    make_house: MakeHouse,
+) -> None:
+    house = await make_house()
+    frozen = house.start("writer", "--stop-at", "committing:4", instance="frozen")
+    await frozen.ready()
+    other = house.start("writer", instance="other")
+    load = Load(11, 0, 1)
+    while not frozen.is_frozen:
+        await house.send(0, load.messages(40))
+        await asyncio.sleep(0.05)
+
+    await house.decided()
+    frozen.signal(signal.SIGCONT)
+    await house.send(0, load.messages(500))
+    await house.decided()
+
+    assert "another writer was here" in frozen.said()
+    assert frozen.runs
+    assert other.runs
+    await _publish_all(house)
+    await check(house)
+
+
+async def test_two_writers_that_take_a_partition_from_each_other_again_and_again(make_house: MakeHouse) -> None:
+    house = await make_house()
+    writers = [house.start("usurper", instance=name) for name in ("one", "another")]
+    load = Load(12, 0, 1)
+
+    for _ in range(60):
+        await house.send(0, load.messages(50))
+        await asyncio.sleep(0.05)
+    for writer in writers:
+        assert await writer.stop() == 0
+        assert writer.said().count("usurped") > 3
+    house.start("writer")
+
+    await _publish_all(house)
+    await check(house)
+
+
+async def test_a_writer_whose_connection_is_cut_around_its_commits(make_house: MakeHouse) -> None:
+    house = await make_house()
+    load = Load(13, 0, 1)
+
+    async with Wire(house.dsn).open() as wire:
+        writer = house.start("writer", dsn=wire.dsn)
+        await writer.ready()
+        wire.cut = often(3)
+        while wire.cuts < 20:
+            await house.send(0, load.messages(30))
+            await asyncio.sleep(0.02)
+        await house.decided()
+
+        await _publish_all(house)
+    await check(house)
+
+
+def often(every: int) -> Cut:
+    """Cut around each so many-th COMMIT: in turn before the server hears it, and before the client hears the answer."""
+    asked = answered = 0
+
+    def cut(data: bytes, from_client: bool) -> bytes | None:
+        nonlocal asked, answered
+        if from_client and COMMIT.search(data):
+            asked += 1
+            return None if asked % every == 0 else data
+        if COMMIT.search(data):
+            answered += 1
+            return None if answered % every == 1 else data
+        return data
+
+    return cut
+
+
+async def _publish_all(house: House) -> None:
+    house.start("publisher")
+    house.start("projector")
+    await house.settled()
