@@ -6,8 +6,10 @@ Law: the calls are those of the writer, in its order and in batches of its size.
 ids are looked up in memory, and where it would commit they are put there.
 """
 
+import gc
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from typing import Final
 
@@ -32,7 +34,7 @@ async def decide(options: Options, servers: Settings) -> Result:
     for _ in deciding.batches(load.opening(options.accounts, books=options.books)):
         pass
     deciding.seconds = deciding.cpu_s = 0.0
-    with sampled(options.profiles.get("decide")):
+    with _collecting_as_a_writer(), sampled(options.profiles.get("decide"), f"{__name__}._Deciding._decide"):
         transfers = sum(deciding.batches(load.transfers(options.transfers, options.accounts)))
     if transfers != options.transfers:
         raise Wrong(f"{options.transfers} transfers brought {transfers} events")
@@ -44,6 +46,19 @@ async def decide(options: Options, servers: Settings) -> Result:
         "seconds": round(deciding.seconds, 2),
         "cpu_us": {"writer": round(deciding.cpu_s / transfers * 1_000_000, 2)},
     }
+
+
+@contextmanager
+def _collecting_as_a_writer() -> Iterator[None]:
+    """Let Python look for cycles as often as in the process of a writer (`services.cli.serving`, `services.writer`)."""
+    before = gc.get_threshold()
+    gc.set_threshold(200_000, 20, 100)
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)
 
 
 class _Deciding:

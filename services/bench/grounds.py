@@ -17,7 +17,6 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from services import projector
 from services.dev import Installation, default_directory, find
 from services.errors import Away, Unexpected
 from services.journal import answers
@@ -76,7 +75,6 @@ async def fresh(settings: Settings) -> AsyncIterator[Settings]:
     await asyncio.to_thread(_do, settings, sql.SQL("create database {}").format(sql.Identifier(name)))
     try:
         await setup(own, 1)
-        await asyncio.to_thread(projector.prepare, own.read_database(0))
         yield own
     finally:
         with contextlib.suppress(Away, Unexpected):

@@ -17,20 +17,15 @@ from services import processes
 from services.bench.sampling import sampled
 from services.cli.serving import serve
 from services.patience import Readiness
-from services.projector import project
 from services.settings import Settings
 
 Work = Callable[[Settings, Readiness, asyncio.Event], Awaitable[None]]
 
 
-async def _projector(settings: Settings, readiness: Readiness, stop: asyncio.Event) -> None:
-    await processes.until(stop, project(settings, 0, readiness))
-
-
 PARTS: Final[dict[str, Work]] = {
     "writer": processes.writer,
     "publisher": processes.publisher,
-    "projector": _projector,
+    "projector": processes.projector,
 }
 
 

@@ -22,8 +22,13 @@ _FEWEST_US: Final = 50
 
 
 @contextmanager
-def sampled(file: Path | None) -> Iterator[None]:
-    """Look at every thread of this process, and write at the end what was seen; without a file, do nothing."""
+def sampled(file: Path | None, through: str = "") -> Iterator[None]:
+    """Look at every thread of this process, and write at the end what was seen.
+
+    Args:
+        file: for the stacks; without one, nothing is done.
+        through: only stacks that go through this function count.
+    """
     if file is None:
         yield
         return
@@ -41,7 +46,7 @@ def sampled(file: Path | None) -> Iterator[None]:
         stop.set()
         looking.join()
         sys.setswitchinterval(before)
-        lines = [f"{stack} {microseconds}\n" for stack, microseconds in stacks.most_common() if microseconds]
+        lines = [f"{stack} {microseconds}\n" for stack, microseconds in stacks.most_common() if through in stack]
         file.write_text("".join(lines), encoding="utf-8")
 
 
