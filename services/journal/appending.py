@@ -6,7 +6,8 @@ A commit whose answer was lost is looked up, never assumed:
     my epoch, the new `next`    it is in
     another epoch               another writer has the shard: step back
 
-A commit that is still under way at the server while it is looked up holds the row of the shard, so appending again waits for it, and then finds the row moved.
+The server may still be at it while it is looked up. That is harmless: of the two the first to have the row of the shard
+moves it, and the other then fails to. So appending again waits for the first, and finds the row moved.
 """
 
 from typing import Any, Final

@@ -100,13 +100,29 @@ class ShardRecorder(PostgresApplicationRecorder):
         self._move = of_shard(_MOVE, shard)
 
     def append(self, append: Append) -> None:
-        """Store a batch in one transaction. Never tries twice: the library's own retry would take rows of ours for another's.
+        """Store a batch in one transaction.
 
         Raises:
-            eventsourcing.persistence.PersistenceError: with the error of psycopg as its cause; nothing is stored, unless the answer to COMMIT was lost.
+            eventsourcing.persistence.PersistenceError: with the error of psycopg as its cause; nothing is stored,
+                unless it is the answer to COMMIT that was lost.
         """
-        once = cast(Any, PostgresApplicationRecorder.insert_events).__wrapped__
-        once(self, append.batch.entries, append=append)
+        self.insert_events(cast(Any, append.batch.entries), append=append)
+
+    def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
+        """Store events, and whatever the hooks add, in one transaction and one round trip.
+
+        The library's own asks thrice, and after a lost answer tries again by itself, which would take rows of ours for
+        another's. Whatever fails, the COMMIT behind it is skipped, and the connection given up with the transaction.
+        """
+        with self.datastore.get_connection() as connection:
+            first, events = connection.cursor(), connection.cursor()
+            with connection.pipeline():
+                first.execute("begin")
+                self._insert_events(first, stored_events, **kwargs)
+                if stored_events:
+                    self._insert_stored_events(events, stored_events, **kwargs)
+                first.execute("commit")
+            return self._fetch_ids_after_insert_events(events, stored_events, **kwargs) if stored_events else None
 
     def _insert_events(
         self, curs: _Cursor, stored_events: Sequence[StoredEvent | Entry], *, append: Append | None = None, **_: Any

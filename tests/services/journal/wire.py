@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-COMMIT: Final = b"COMMIT\0"
+COMMIT: Final = re.compile(rb"commit\0", re.IGNORECASE)
 
 Cut = Callable[[bytes, bool], bytes | None]
 """Told what comes, and whether it comes from the client; returns what to pass on, or None to cut the wire there and then."""
@@ -28,6 +29,7 @@ class Wire:
         self._host, self._port = str(said["host"]), int(str(said["port"]))
         self._dsn = dsn
         self._clients: list[asyncio.StreamWriter] = []
+        self._tasks: set[asyncio.Task[None]] = set()
         self.servers: list[asyncio.StreamWriter] = []
         self.cut: Cut = never
         self.cuts = 0
@@ -36,8 +38,11 @@ class Wire:
         self.keeps_servers = False
         self.dsn = ""
 
-    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Connect one client with the server."""
+        self._tasks.add(asyncio.ensure_future(self._connect(reader, writer)))
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.down:
             writer.transport.abort()
             return
@@ -80,6 +85,7 @@ class Wire:
             server.close()
             self.keeps_servers = False
             self.drop()
+            await asyncio.gather(*self._tasks)
 
 
 def before_commit() -> Cut:
@@ -88,7 +94,7 @@ def before_commit() -> Cut:
 
     def cut(data: bytes, from_client: bool) -> bytes | None:
         nonlocal done
-        if not done and from_client and COMMIT in data:
+        if not done and from_client and COMMIT.search(data):
             done = True
             return None
         return data
@@ -102,7 +108,7 @@ def after_commit() -> Cut:
 
     def cut(data: bytes, from_client: bool) -> bytes | None:
         nonlocal done
-        if not done and not from_client and COMMIT in data:
+        if not done and not from_client and COMMIT.search(data):
             done = True
             return None
         return data
