@@ -25,7 +25,7 @@ _lines_row: Final = Struct("!hii").pack
 _NULL: Final = _width(-1)
 
 line: Final = Struct("!iqiqiqiqiq").pack
-"""Makes an element of `lines_row`: five bigints, each after its width, 8. The first twelve bytes are a field."""
+"""Makes an element of `lines_rows`: five bigints, each after its width, 8. The first twelve bytes are a field."""
 
 _FIRST: Final = slice(12)
 _NUMBERS: Final = 5
@@ -33,14 +33,18 @@ _LINE_BYTES: Final = 12 * _NUMBERS
 
 
 def copy(cursor: Cursor[Any], table: str, columns: str, rows: Iterable[bytes]) -> None:
-    """Send rows to `table`, which is qualified by its schema, in one stroke."""
+    """Send rows, whole or in pieces, to `table`, which is qualified by its schema, in one stroke."""
     with cursor.copy(f"copy {table} ({columns}) from stdin (format binary)") as stream:
         stream.write(b"".join((_HEAD, *rows, _TAIL)))
 
 
-def lines_row(number: int, lines: Sequence[bytes]) -> bytes:
-    """Make a row of an int4, the first number of the last line as an int8, and the lines as a `bigint[][]`."""
-    return b"".join((_lines_row(3, 4, number), lines[-1][_FIRST], _lines_head(len(lines)), *lines))
+def lines_rows(rows: Iterable[tuple[int, Sequence[bytes]]]) -> list[bytes]:
+    """Make rows of an int4, the first number of the last line as an int8, and the lines as a `bigint[][]`."""
+    pieces: list[bytes] = []
+    for number, lines in rows:
+        pieces += (_lines_row(3, 4, number), lines[-1][_FIRST], _lines_head(len(lines)))
+        pieces += lines
+    return pieces
 
 
 @lru_cache(maxsize=1024)

@@ -4,7 +4,7 @@ A row there would spend more on three texts than on all it says, and an index of
 are given once, in the order of first appearance, and mean nothing outside their generation.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any, Final
 
 from psycopg import Cursor
@@ -26,24 +26,28 @@ class Places:
         self._most = most
         self._known: dict[tuple[str, str], dict[str, int]] = {}
 
-    def of(self, cursor: Cursor[Any], ledger: str, unit: str, accounts: Iterable[str]) -> dict[str, int]:
-        """Give numbers of accounts in one ledger and unit, those of these accounts among them. New ones are made."""
+    def of(self, cursor: Cursor[Any], ledger: str, unit: str, accounts: Collection[str]) -> list[int]:
+        """Give the numbers of accounts in one ledger and unit, in the order given. New ones are made."""
         known = self._known.setdefault((ledger, unit), {})
         if missing := [account for account in accounts if account not in known]:
-            cursor.execute(
-                f"select account, place from {self._schema}.places "
-                "where ledger = %s and unit = %s and account = any(%s::text[])",
-                (ledger, unit, missing),
-            )
-            known.update(cursor.fetchall())
-        if new := [account for account in missing if account not in known]:
+            known.update(self._learnt(cursor, ledger, unit, missing))
+        return [known[account] for account in accounts]
+
+    def _learnt(self, cursor: Cursor[Any], ledger: str, unit: str, missing: list[str]) -> dict[str, int]:
+        cursor.execute(
+            f"select account, place from {self._schema}.places "
+            "where ledger = %s and unit = %s and account = any(%s::text[])",
+            (ledger, unit, missing),
+        )
+        learnt: dict[str, int] = dict(cursor.fetchall())
+        if new := [account for account in missing if account not in learnt]:
             cursor.execute(
                 f"insert into {self._schema}.places (ledger, account, unit) "
                 "select %s, account, %s from unnest(%s::text[]) as told (account) returning account, place",
                 (ledger, unit, new),
             )
-            known.update(cursor.fetchall())
-        return known
+            learnt.update(cursor.fetchall())
+        return learnt
 
     def shed(self) -> None:
         """Forget all numbers once they have become too many."""

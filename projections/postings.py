@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from psycopg import Cursor
 
-from projections.copying import copy, line, lines_row
+from projections.copying import copy, line, lines_rows
 from projections.places import Places
 from schemas.lean import LeanPosting
 
@@ -69,16 +69,12 @@ class Postings:
         """Store what was taken in, and forget it."""
         rows: list[tuple[int, list[bytes]]] = []
         for (ledger, unit), moved in self.moved.items():
-            numbers = self._places.of(cursor, ledger, unit, moved.lines)
-            rows += zip([numbers[account] for account in moved.lines], moved.lines.values(), strict=True)
+            rows += zip(self._places.of(cursor, ledger, unit, moved.lines), moved.lines.values(), strict=True)
         if rows:
             rows.sort(key=itemgetter(0))
-            copy(
-                cursor,
-                f"{self._schema}.posting_lines",
-                "place, sequence, lines",
-                [lines_row(number, part) for number, lines in rows for part in _parts(lines)],
-            )
+            if max(len(lines) for _, lines in rows) > MOST_LINES:
+                rows = [(number, part) for number, lines in rows for part in _parts(lines)]
+            copy(cursor, f"{self._schema}.posting_lines", "place, sequence, lines", lines_rows(rows))
         self.moved.clear()
 
     def _of(self, ledger: str, unit: str) -> Moved:

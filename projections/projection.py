@@ -1,9 +1,11 @@
-"""One page of events, taken into every read model of a generation: folded in memory, then stored in one transaction.
+"""A page of events, taken into every read model of a generation: folded in memory, then stored in one transaction.
 
-    rows → Checkpoint.due → decode → fold → write, checkpoint included → commit
+    fold     rows → Checkpoint.due → decode → every read model
+    write    every read model and the checkpoint → PostgreSQL
+    commit
 
-Live projection and rebuild are this same code. A new read model has its table in `sql/` and its module here, is folded
-in `_fold` and written in `write`.
+Live projection and rebuild are this same code. A new read model has its table in `sql/` and its module here, is handed
+its events in `fold` and has its turn in `write`.
 """
 
 from collections.abc import Sequence
@@ -33,7 +35,7 @@ from schemas.events import (
     LedgerOpened,
     UnitDefined,
 )
-from schemas.lean import TRANSFER, LeanTransfer, decode_transfer
+from schemas.lean import TRANSFER, decode_transfer
 
 
 class Model(Protocol):
@@ -89,19 +91,33 @@ class Projection:
         """The digest of that event (`checkpoint.digest_of`)."""
         return self._checkpoint.digest
 
-    def write(self, rows: Sequence[Stored]) -> None:
-        """Fold a page, and write it in a transaction that is left open.
+    def fold(self, rows: Sequence[Stored]) -> None:
+        """Take events into the page. A page may be folded in parts.
 
         Raises:
             Gap: an event is missing.
-            GenerationChanged: the generation was swapped or dropped.
-            OtherProjector: another projector works on the same shard and generation.
         """
         for ledger, sequence, tag, data in self._checkpoint.due(rows):
             if tag == TRANSFER:
-                self._fold_transfer(ledger, sequence, decode_transfer(data))
+                transfer = decode_transfer(data)
+                self._checkpoint.time(ledger, sequence, transfer.at)
+                self._outcomes.fold(ledger, sequence, transfer.command, transfer.kind)
+                self._postings.fold(ledger, sequence, transfer.postings)
+                if transfer.hold is not None:
+                    self._holds.capture(ledger, sequence, transfer.hold, transfer)
             else:
-                self._fold(decode_event(data))
+                event = decode_event(data)
+                self._checkpoint.time(ledger, sequence, event.at)
+                self._outcomes.fold(ledger, sequence, event.command)
+                self._fold(event)
+
+    def write(self) -> None:
+        """Write the page in a transaction that is left open.
+
+        Raises:
+            GenerationChanged: the generation was swapped or dropped.
+            OtherProjector: another projector works on the same shard and generation.
+        """
         with self._connection.cursor() as cursor:
             generations.hold(cursor, self._generation)
             self._checkpoint.move(cursor)
@@ -113,17 +129,8 @@ class Projection:
         """Let the page be true."""
         self._connection.commit()
 
-    def _fold_transfer(self, ledger: str, sequence: int, event: LeanTransfer) -> None:
-        self._checkpoint.time(ledger, sequence, event.at)
-        self._outcomes.fold(ledger, sequence, event.command, event.kind)
-        self._postings.fold(ledger, sequence, event.postings)
-        if event.hold is not None:
-            self._holds.capture(ledger, sequence, event.hold, event)
-
     def _fold(self, event: Event) -> None:
         """Take in what is no transfer. An event that no read model shows is passed over."""
-        self._checkpoint.time(event.ledger, event.sequence, event.at)
-        self._outcomes.fold(event.ledger, event.sequence, event.command)
         match event:
             case AccountChanged():
                 self._accounts.fold(event)

@@ -2,7 +2,7 @@
 
 One page, start to end:
 
-    Journal.read -> fold -> write, checkpoint included -> commit
+    Journal.read -> fold -> … -> write, checkpoint included -> commit
 
 Law: once, in order, or not at all. The checkpoint is stored with the rows, so a crash anywhere leaves a page whole or
 undone, and the next projector goes on exactly there. Live projection and rebuild are the same code.
@@ -44,6 +44,9 @@ _log: Final = structlog.get_logger()
 PAGE: Final = 20_000
 """So many events a page, if there are as many. A page touches each account once, however often it was posted to."""
 
+PART: Final = 1000
+"""So many are read and folded at once: few enough to stay in the processor's cache from one to the other."""
+
 SHORTEST_PAUSE_S: Final = 0.05
 LONGEST_PAUSE_S: Final = 0.25
 _EVENTS_A_SECOND: Final = 40_000
@@ -68,7 +71,7 @@ class Projector:
         generation: which one is kept; the live one if not said.
         page: how many events to take in at once, at most.
         pause: how long to wait between the beginnings of two pages, by the number of events of the first.
-        point: called at `read`, `written` (the page is, and is not committed) and `committed`.
+        point: called at `read` (a page is read and folded), `written` (and not committed) and `committed`.
     """
 
     def __init__(
@@ -133,48 +136,55 @@ class Projector:
             )
 
     async def _project(self, projection: Projection, stop: asyncio.Event) -> None:
-        rows: list[Row] = []
         while not stop.is_set():
             begun = time.monotonic()
-            rows = rows or await self._read(projection.position)
-            if not rows:
+            events = await self._fold(projection)
+            if events:
+                await self._store(projection)
+            if not events:
                 await self._journal.changed(POLL_S)
-                continue
-            # Half a page or more was there, so there is more to come: it is read while this is stored, without a pause.
-            more = len(rows) >= self._page // 2
-            ahead = asyncio.ensure_future(self._read(rows[-1].position)) if more else None
+            elif events < self._page:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), max(begun + self._pause(events) - time.monotonic(), 0))
+
+    async def _fold(self, projection: Projection) -> int:
+        """Take a page in, part by part: the next is read while one is folded. Return how many events it has."""
+        events = 0
+        most = min(PART, self._page)
+        rows = await self._read(projection.position, most)
+        while rows:
+            events += len(rows)
+            # A part that is not full was all there is, for now.
+            more = len(rows) == most and events < self._page
+            ahead = asyncio.ensure_future(self._read(rows[-1].position, most)) if more else None
             try:
-                await self._take_in(projection, rows)
-            except BaseException:
+                projection.fold(rows)
+                rows = await ahead if ahead else []
+            except Gap as gap:
+                raise Unexpected(
+                    f"an event is missing from the journal of shard {self._journal.shard}: {gap}",
+                    "nothing was taken in after it; `defter verify` tells what else is wrong",
+                ) from gap
+            finally:
                 if ahead:
                     ahead.cancel()
-                raise
-            pause = begun + self._pause(len(rows)) - time.monotonic()
-            rows = await ahead if ahead else []
-            if not rows:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), max(pause, 0))
+        return events
 
-    async def _take_in(self, projection: Projection, rows: list[Row]) -> None:
+    async def _store(self, projection: Projection) -> None:
         await self._point("read")
-        await self._blocking(partial(projection.write, rows))
+        await self._blocking(projection.write)
         await self._point("written")
         await self._blocking(projection.commit)
         self.position = projection.position
         await self._point("committed")
 
-    async def _read(self, after: int) -> list[Row]:
-        return await patiently(self._part, lambda: self._journal.read(after, self._page), self._readiness)
+    async def _read(self, after: int, most: int) -> list[Row]:
+        return await patiently(self._part, lambda: self._journal.read(after, most), self._readiness)
 
     async def _blocking(self, call: Callable[[], _T]) -> _T:
         """Run a call that may wait for the database in the thread, and say in our own words what went wrong."""
         try:
             return await self._thread.run(partial(_understood, call))
-        except Gap as gap:
-            raise Unexpected(
-                f"an event is missing from the journal of shard {self._journal.shard}: {gap}",
-                "nothing was taken in after it; `defter verify` tells what else is wrong",
-            ) from gap
         except NotPrepared as not_prepared:
             raise Unexpected(str(not_prepared), "run `defter setup`; `defter rebuild` where there are others") from None
 

@@ -82,7 +82,8 @@ def project(connection: psycopg.Connection[Any], rows: Sequence[Stored], page: i
     """Take rows into the read models, in pages of this size."""
     projection = begin(connection)
     for start in range(0, len(rows), page):
-        projection.write(rows[start : start + page])
+        projection.fold(rows[start : start + page])
+        projection.write()
         projection.commit()
 
 

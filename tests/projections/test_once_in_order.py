@@ -53,7 +53,7 @@ def test_a_gap_stops_with_its_name_and_nothing_of_its_page_is_kept(reads: Reads)
     before = everything(reads)
 
     with pytest.raises(Gap, match=f"ledger {ledger}: expected sequence 4, found 5"):
-        begin(reads).write(rows[lost + 1 :])
+        begin(reads).fold(rows[lost + 1 :])
     reads.rollback()
 
     assert everything(reads) == before
@@ -71,7 +71,11 @@ def test_killed_anywhere_it_goes_on_where_it_stood(database: str, whole: object)
             position = projection.position
             for _ in range(chance.randrange(4)):
                 rest = [row for row in rows if row[0] > projection.position]
-                projection.write(rest[: chance.randrange(1, 300)])
+                for _ in range(chance.randrange(1, 3)):
+                    count = chance.randrange(1, 300)
+                    projection.fold(rest[:count])
+                    rest = rest[count:]
+                projection.write()
                 if chance.random() < 0.3:
                     break
                 projection.commit()
@@ -85,10 +89,11 @@ def test_two_projectors_at_once_take_nothing_in_twice(database: str, reads: Read
     rows = stored(events())
     with psycopg.connect(database) as connection:
         slow = begin(connection)
+        slow.fold(rows[:50])
         project(reads, rows)
 
         with pytest.raises(OtherProjector):
-            slow.write(rows[:50])
+            slow.write()
         connection.rollback()
 
     assert everything(reads) == whole
@@ -96,31 +101,37 @@ def test_two_projectors_at_once_take_nothing_in_twice(database: str, reads: Read
 
 def test_a_checkpoint_that_somebody_else_moved_is_not_moved_on(database: str, reads: Reads) -> None:
     projection = begin(reads)
+    projection.fold(stored(events())[:1])
     with psycopg.connect(database, autocommit=True) as other:
         other.execute("update read_1.checkpoints set position = 1")
 
     with pytest.raises(OtherProjector, match="no longer at position 0"):
-        projection.write(stored(events())[:1])
+        projection.write()
 
 
 def test_a_page_is_given_up_when_its_generation_was_swapped(reads: Reads) -> None:
     rows = stored(events())
     projection = begin(reads)
-    projection.write(rows[:10])
+    projection.fold(rows[:10])
+    projection.write()
     projection.commit()
     before = everything(reads)
     reads.execute("update read.generations set changes = changes + 1")
     reads.commit()
 
+    projection.fold(rows[10:20])
+
     with pytest.raises(GenerationChanged):
-        projection.write(rows[10:20])
+        projection.write()
     reads.rollback()
 
     assert everything(reads) == before
 
 
 def test_a_generation_is_not_swapped_under_a_page(database: str, reads: Reads) -> None:
-    begin(reads).write(stored(events())[:10])
+    projection = begin(reads)
+    projection.fold(stored(events())[:10])
+    projection.write()
 
     with (
         psycopg.connect(database, options="-c lock_timeout=50ms") as other,

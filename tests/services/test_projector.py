@@ -76,7 +76,7 @@ async def run(one: Projector, until: int | None = None) -> None:
 
 
 async def come(there: Callable[[], bool]) -> None:
-    while not there():  # noqa: ASYNC110 - what is waited for is in another thread, or in the database
+    while not there():
         await asyncio.sleep(0.005)
 
 
