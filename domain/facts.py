@@ -45,6 +45,11 @@ NO_FACTS: Final = Facts()
 NOTHING_WANTED: Final = Wanted()
 
 
+def refers(command: Command) -> bool:
+    """Tell whether the command refers to anything of the past; few do."""
+    return type(command) is ReverseTransfer or type(command) is CommitEnvelope
+
+
 def wanted(command: Command) -> Wanted:
     """Tell which documents the command refers to."""
     if type(command) is ReverseTransfer:

@@ -10,7 +10,6 @@ a message is decoded.
 import re
 from datetime import datetime
 from enum import StrEnum
-from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Final
 
 from msgspec import Meta, Struct
@@ -26,6 +25,8 @@ _ACCOUNT = r"[A-Za-z0-9][A-Za-z0-9._:/+#@-]{0,127}"
 _ALIAS = r"@[a-z0-9][a-z0-9._-]{0,62}"
 _PARTY = rf"^(?:{_ACCOUNT}|{_ALIAS})\Z"
 _UNIT = r"^[A-Z0-9]{1,16}\Z"
+# No name holds a newline, so two of them part three names.
+_NAMES = re.compile(rf"(?:{_ACCOUNT}|{_ALIAS})\n(?:{_ACCOUNT}|{_ALIAS})\n[A-Z0-9]{{1,16}}\Z")
 _NAME = r"[a-z][a-z0-9_-]{0,62}"
 # Hours end at 23: newer Pythons would take 24:00 for the next day.
 _MOMENT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,3})?Z"
@@ -111,7 +112,7 @@ class Policy(StrEnum):
 class Movement(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """One amount leaving one account for another. It has a single amount, so its two sides cannot differ.
 
-    The same names come again and again. So their form is looked at once, here, and not by the decoder each time.
+    Its three names are looked at together: the decoder would look at each by itself, and take three times as long.
     """
 
     source: Annotated[str, Meta(extra_json_schema={"pattern": _PARTY})]
@@ -120,7 +121,7 @@ class Movement(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     amount: Amount
 
     def __post_init__(self) -> None:
-        if not (_names_party(self.source) and _names_party(self.destination) and _names_unit(self.unit)):
+        if not _NAMES.match(f"{self.source}\n{self.destination}\n{self.unit}"):
             self._say_which()
         if type(self.amount) is not int:
             whole(self, "amount")
@@ -167,16 +168,6 @@ class Creation(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
         whole(self, "amount")
         if self.amount == 0:
             raise ValueError("`amount` is 0")
-
-
-@lru_cache(maxsize=200_000)
-def _names_party(text: str) -> bool:
-    return re.match(_PARTY, text) is not None
-
-
-@lru_cache(maxsize=10_000)
-def _names_unit(text: str) -> bool:
-    return re.match(_UNIT, text) is not None
 
 
 def whole(struct: Struct, *fields: str) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final, get_args
 
 from domain.decide import advance
-from domain.facts import NO_FACTS, Facts, wanted
+from domain.facts import NO_FACTS, Facts, refers, wanted
 from domain.ledger import apply
 from domain.state import Ledger
 from schemas.codec import decode_event, encode_event, id_key
@@ -91,10 +91,11 @@ class Shard:
         for reading in readings:
             if isinstance(reading, Reading) and type(reading.command) is not Tick:
                 ids.append(reading.key)
-                transfer, sequences = wanted(reading.command)
-                if transfer is not None:
-                    transfers.append(id_key(reading.command.ledger, transfer))
-                places.extend((reading.command.ledger, sequence) for sequence in sequences)
+                if refers(reading.command):
+                    transfer, sequences = wanted(reading.command)
+                    if transfer is not None:
+                        transfers.append(id_key(reading.command.ledger, transfer))
+                    places.extend((reading.command.ledger, sequence) for sequence in sequences)
         return Wanted(ids, transfers, places)
 
     def begin(self) -> Draft:
@@ -148,7 +149,8 @@ class Shard:
                     dead(record, DeadReason.ID_REUSED, "the id has its outcome, for other content - at `$.id`")
                 )
             return
-        events = advance(ledger, command, reading.at, self._facts(command, recalled))
+        facts = self._facts(command, recalled) if refers(command) else NO_FACTS
+        events = advance(ledger, command, reading.at, facts)
         draft.entries.extend(map(_entry, events))
         outcome = events[-1]
         reverses = outcome.reverses if type(outcome) is TransferPosted else None
@@ -168,10 +170,8 @@ class Shard:
         transfer, sequences = wanted(command)
         if transfer is not None:
             return self._reversible(command.ledger, id_key(command.ledger, transfer), recalled)
-        if sequences:
-            found = ((sequence, self._event((command.ledger, sequence), recalled)) for sequence in sequences)
-            return Facts(events={sequence: event for sequence, event in found if event is not None})
-        return NO_FACTS
+        found = ((sequence, self._event((command.ledger, sequence), recalled)) for sequence in sequences)
+        return Facts(events={sequence: event for sequence, event in found if event is not None})
 
     def _reversible(self, ledger: str, key: Key, recalled: Recalled) -> Facts:
         """Put together what is to be reversed, and what was reversed of it."""
