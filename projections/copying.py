@@ -70,7 +70,14 @@ def text(value: str | None) -> bytes:
     return _width(len(encoded)) + encoded
 
 
-def texts(elements: Sequence[bytes]) -> bytes:
-    """Make a field of a `text[]`."""
-    joined = b"".join(elements)
-    return _list(20 + len(joined), 1, 1, _TEXT_OID, len(elements), 1) + joined
+def elements(values: Sequence[str | None]) -> list[bytes]:
+    """Make elements of `texts`. Hardly ever is one of them null."""
+    if None in values:
+        return [text(value) for value in values]
+    return [_width(len(one)) + one for one in map(str.encode, values)]  # type: ignore[arg-type]
+
+
+def texts(made: Sequence[bytes]) -> bytes:
+    """Make a field of a `text[]` of its elements."""
+    joined = b"".join(made)
+    return _list(20 + len(joined), 1, 1, _TEXT_OID, len(made), 1) + joined

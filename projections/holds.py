@@ -150,7 +150,7 @@ class Holds:
 
     def _store_held(self, cursor: Cursor[Any]) -> None:
         """Write what each place holds after each change, on top of what it held before this page."""
-        numbers = {place: self._places.of(cursor, place[0], place[2], [place[1]])[0] for place in sorted(self._held)}
+        numbers = {place: self._places.number_of(cursor, place[0], place[2], place[1]) for place in sorted(self._held)}
         cursor.execute(
             "select place, held from unnest(%s::int4[]) as told (place) cross join lateral ("
             f"select held from {self._schema}.held_lines where held_lines.place = told.place "

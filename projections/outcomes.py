@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from psycopg import Cursor
 
-from projections.copying import copy, int8, row, text, texts
+from projections.copying import copy, elements, int8, row, text, texts
 from schemas.events import CommandRefused
 
 MOST_COMMANDS: Final = 64
@@ -62,7 +62,7 @@ class Outcomes:
                 row(
                     text(ledger),
                     int8(run.first + start),
-                    texts([text(command) for command in run.commands[start : start + MOST_COMMANDS]]),
+                    texts(elements(run.commands[start : start + MOST_COMMANDS])),
                     texts([_kind(kind) for kind in run.kinds[start : start + MOST_COMMANDS]]),
                 )
                 for ledger, run in self._runs.items()

@@ -4,15 +4,14 @@ The postings that a page brings are gathered by account and unit, so a page beco
 touches, however often. The rows go in sorted by place: neighbours in the page are neighbours in the index.
 """
 
-from collections import defaultdict
 from itertools import pairwise
-from operator import itemgetter
+from operator import attrgetter
 from typing import Any, Final
 
 from psycopg import Cursor
 
 from projections.copying import copy, line, lines_rows
-from projections.places import Places
+from projections.places import Place, Places
 from schemas.lean import LeanPosting
 
 MOST_LINES: Final = 100
@@ -25,14 +24,16 @@ Scope = tuple[str, str]
 
 
 class Moved:
-    """What a page moved in one ledger and unit: in all, and the lines of each account."""
+    """What a page moved in one ledger and unit: in all, and which places it touched, each with its lines."""
 
-    __slots__ = ("credits", "debits", "lines")
+    __slots__ = ("credits", "debits", "new", "places", "touched")
 
-    def __init__(self) -> None:
+    def __init__(self, places: dict[str, Place]) -> None:
         self.debits = 0
         self.credits = 0
-        self.lines: defaultdict[str, list[bytes]] = defaultdict(list)
+        self.places = places
+        self.new: dict[str, Place] = {}
+        self.touched: list[Place] = []
 
 
 class Postings:
@@ -40,7 +41,7 @@ class Postings:
 
     Args:
         schema: of the generation, such as `read_1`.
-        places: the numbers of places.
+        places: that were met before.
     """
 
     def __init__(self, schema: str, places: Places) -> None:
@@ -56,31 +57,41 @@ class Postings:
             if posting.unit != unit:
                 unit = posting.unit
                 moved = self._of(ledger, unit)
-                lines = moved.lines
             amount = posting.amount
             if amount < 0:
                 moved.debits -= amount
             else:
                 moved.credits += amount
-            lines[posting.account].append(line(8, sequence, 8, index, 8, amount, 8, posting.debits, 8, posting.credits))
+            told = line(8, sequence, 8, index, 8, amount, 8, posting.debits, 8, posting.credits)
+            place = moved.places.get(posting.account)
+            if place is None:
+                place = moved.places[posting.account] = moved.new[posting.account] = Place()
+            if place.lines is None:
+                place.lines = [told]
+                moved.touched.append(place)
+            else:
+                place.lines.append(told)
             index += 1  # noqa: SIM113 - counting by hand spares a tuple for every posting there is
 
     def write(self, cursor: Cursor[Any]) -> None:
         """Store what was taken in, and forget it."""
-        rows: list[tuple[int, list[bytes]]] = []
+        touched: list[Place] = []
         for (ledger, unit), moved in self.moved.items():
-            rows += zip(self._places.of(cursor, ledger, unit, moved.lines), moved.lines.values(), strict=True)
+            if moved.new:
+                self._places.number(cursor, ledger, unit, moved.new)
+            touched += moved.touched
+        touched.sort(key=attrgetter("number"))
+        rows = [(place.number, part) for place in touched if place.lines for part in _parts(place.lines)]
         if rows:
-            rows.sort(key=itemgetter(0))
-            if max(len(lines) for _, lines in rows) > MOST_LINES:
-                rows = [(number, part) for number, lines in rows for part in _parts(lines)]
             copy(cursor, f"{self._schema}.posting_lines", "place, sequence, lines", lines_rows(rows))
+        for place in touched:
+            place.lines = None
         self.moved.clear()
 
     def _of(self, ledger: str, unit: str) -> Moved:
         moved = self.moved.get((ledger, unit))
         if moved is None:
-            moved = self.moved[ledger, unit] = Moved()
+            moved = self.moved[ledger, unit] = Moved(self._places.among(ledger, unit))
         return moved
 
 
