@@ -122,15 +122,16 @@ class _Market(NamedTuple):
 
     def routes(self, so_far: Route, unit: str, seen: tuple[str, ...]) -> Iterator[Route]:
         """Give every route from `unit` on to what is bought: none visits a unit twice or has more than `MOST_HOPS`."""
+        last = len(so_far.ads) == MOST_HOPS - 1
         for wanted in self.ledger.market.get(unit, ()):
-            if wanted in seen:
+            if wanted in seen or (last and wanted != self.command.buy):
                 continue
             route = self._hop(so_far, unit, wanted)
             if route is None:
                 continue
             if wanted == self.command.buy:
                 yield route
-            elif len(route.ads) < MOST_HOPS:
+            else:
                 yield from self.routes(route, wanted, (*seen, wanted))
 
     def _hop(self, so_far: Route, base: str, wanted: str) -> Route | None:
@@ -156,11 +157,12 @@ class _Market(NamedTuple):
         return within and maker.state is None and maker is not self.sold and maker is not self.bought
 
     def _allowed(self, legs: tuple[Leg, ...]) -> bool:
+        """Tell whether the transfer breaks no rule as far as its last hop, none being broken before it."""
         changes = changes_of(legs)
         settled = settle(changes)
         return (
             isinstance(settled, Settled)
-            and not_admitted(self.ledger, self.command.book, changes) is None
+            and not_admitted(self.ledger, self.command.book, changes[-4:]) is None
             and short_of_funds(self.ledger, settled.nets) is None
         )
 

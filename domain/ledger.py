@@ -5,6 +5,7 @@ start, in replay and in `verify` it is the same.
 """
 
 from bisect import bisect_left, insort
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import assert_never
 
@@ -126,13 +127,11 @@ def _apply_hold(ledger: Ledger, event: HoldPlaced) -> None:
 
 
 def _apply_capture(ledger: Ledger, hold: Hold, postings: Sequence[Posting], *, final: bool) -> None:
+    pots: dict[tuple[str, str, str], int] = defaultdict(int)
     for out, into in zip(postings[::2], postings[1::2], strict=True):
-        left = int(into.amount)
-        ledger.accounts[out.account].totals[out.unit].held -= left
-        for part in hold.pot(out.account, into.account, out.unit):
-            taken = min(part.remaining, left)
-            part.remaining -= taken
-            left -= taken
+        ledger.accounts[out.account].totals[out.unit].held -= int(into.amount)
+        pots[out.account, into.account, out.unit] += int(into.amount)
+    hold.take(pots)
     if final or not any(part.remaining for part in hold.parts):
         _end(ledger, hold)
 

@@ -5,7 +5,7 @@ parts of one command add up, and no more than a pot's amount is ever moved in al
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from domain.refusals import Objection, objection
@@ -13,6 +13,9 @@ from domain.state import Ledger
 from domain.transfers import Leg
 from schemas.reasons import Reason
 from schemas.values import Movement
+
+Pot = tuple[str, str, str]
+"""Source, destination and unit."""
 
 
 class Remainder(NamedTuple):
@@ -39,42 +42,40 @@ def taken(ledger: Ledger, remainders: Sequence[Remainder], named: Sequence[Movem
             for left in remainders
             if left.amount
         ]
+    pots = _pots(remainders)
     parts = []
     for movement in named:
         source, destination = ledger.named(movement.source), ledger.named(movement.destination)
-        pot = [
-            left
-            for left in remainders
-            if source and destination and left[:3] == (source.name, destination.name, movement.unit)
-        ]
-        if source is None or destination is None or not pot:
+        if source is None or destination is None or (source.name, destination.name, movement.unit) not in pots:
             return objection(
                 Reason.MOVEMENT_NOT_FOUND, source=movement.source, destination=movement.destination, unit=movement.unit
             )
         parts.append(Leg(source, destination, movement.unit, movement.amount))
-    return _more_than_is_left(remainders, parts) or parts
+    return _more_than_is_left(pots, parts) or parts
 
 
 def less(remainders: Sequence[Remainder], legs: Sequence[Remainder]) -> list[Remainder]:
     """Take these legs away, from the earlier movement of their pot first."""
-    amounts = [remainder.amount for remainder in remainders]
-    for leg in legs:
-        wanted = leg.amount
-        for index, remainder in enumerate(remainders):
-            if remainder[:3] == leg[:3]:
-                part = min(wanted, amounts[index])
-                amounts[index] -= part
-                wanted -= part
-    return [remainder._replace(amount=amount) for remainder, amount in zip(remainders, amounts, strict=True)]
-
-
-def _more_than_is_left(remainders: Sequence[Remainder], parts: Sequence[Leg]) -> Objection | None:
-    left: dict[tuple[str, str, str], int] = defaultdict(int)
+    wanted = _pots(legs)
+    left = []
     for remainder in remainders:
-        left[remainder[:3]] += remainder.amount
-    asked: dict[tuple[str, str, str], int] = defaultdict(int)
-    for part in parts:
-        asked[part.source.name, part.destination.name, part.unit] += part.amount
+        pot = remainder[:3]
+        part = min(wanted.get(pot, 0), remainder.amount)
+        if part:
+            wanted[pot] -= part
+        left.append(remainder._replace(amount=remainder.amount - part))
+    return left
+
+
+def _pots(movements: Iterable[Remainder]) -> dict[Pot, int]:
+    pots: dict[Pot, int] = defaultdict(int)
+    for movement in movements:
+        pots[movement[:3]] += movement.amount
+    return pots
+
+
+def _more_than_is_left(left: Mapping[Pot, int], parts: Iterable[Leg]) -> Objection | None:
+    asked = _pots(Remainder(part.source.name, part.destination.name, part.unit, part.amount) for part in parts)
     for (source, destination, unit), requested in asked.items():
         remaining = left[source, destination, unit]
         if requested > remaining:

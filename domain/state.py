@@ -148,11 +148,14 @@ class Hold:
     expires_at: str | None
     parts: list[Part]
 
-    def pot(self, source: str, destination: str, unit: str) -> list[Part]:
-        """Give the movements that agree in all three, the earlier first."""
-        return [
-            part for part in self.parts if (part.source, part.destination, part.unit) == (source, destination, unit)
-        ]
+    def take(self, pots: dict[tuple[str, str, str], int]) -> None:
+        """Take amounts away, by source, destination and unit, from the earlier of several such movements first."""
+        for part in self.parts:
+            pot = (part.source, part.destination, part.unit)
+            taken = min(part.remaining, pots.get(pot, 0))
+            if taken:
+                part.remaining -= taken
+                pots[pot] -= taken
 
 
 @dataclass(slots=True)
