@@ -1,7 +1,8 @@
 """What an error of PostgreSQL means to whoever asked: it is away, or it is not the one expected, or Defter is wrong.
 
-What passes by itself is `Away`: no answer, a restart, a full disk, too many connections, a statement cut short. What needs a person is `Unexpected`: a
-login, a database, a role, a table or a right that is not there. Anything else is a bug and is left as it is, so that it ends the process.
+What passes by itself is `Away`: no answer, a restart, a full disk, too many connections, a statement cut short. What
+needs a person is `Unexpected`: a login, a database, a role, a table or a right that is not there. Anything else is a
+bug and is left as it is, so that it ends the process.
 """
 
 import re
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from typing import Final
 
 import psycopg
+from eventsourcing.persistence import PersistenceError
 from psycopg import errors
 
 from services.errors import Away, Unexpected, WrongSetting
@@ -27,11 +29,13 @@ _NOT_SET_UP: Final = (
 )
 _PASSES: Final = (psycopg.OperationalError, psycopg.InterfaceError, errors.ReadOnlySqlTransaction)
 
-# A connection that is refused comes without its SQLSTATE, so its words must do. A server that says them in another language is waited for instead.
+# A connection that is refused comes without its SQLSTATE, so its words must do. A server that says them in another
+# language is waited for instead.
 _REFUSED: Final = re.compile(
-    r"authentication failed|no pg_hba\.conf entry|no password supplied|(role|database) \".*\" does not exist|permission denied for database"
-    r"|is not permitted to log in|not currently accepting connections|unrecognized configuration parameter|but SSL was required"
-    r"|certificate verify failed|does not match host name|invalid .* for connection option|invalid .* value"
+    r"authentication failed|no pg_hba\.conf entry|no password supplied|is not permitted to log in"
+    r"|(role|database) \".*\" does not exist|permission denied for database|not currently accepting connections"
+    r"|unrecognized configuration parameter|invalid .* for connection option|invalid .* value"
+    r"|but SSL was required|certificate verify failed|does not match host name"
 )
 
 
@@ -60,8 +64,15 @@ def meaning(error: psycopg.Error) -> Exception:
     return error
 
 
+def cause(error: PersistenceError) -> psycopg.Error:
+    """Return the error of psycopg that the `eventsourcing` library made `error` of."""
+    assert isinstance(error.__cause__, psycopg.Error), f"{error!r} does not come from PostgreSQL"
+    return error.__cause__
+
+
 def malformed() -> WrongSetting:
     """Return the error for a DSN that cannot be read. It does not repeat the DSN, which may hold a password."""
     return WrongSetting(
-        "the DSN of the database cannot be read: expected postgresql://user:password@host:port/database or key=value pairs"
+        "the DSN of the database cannot be read: expected postgresql://user:password@host:port/database, "
+        "or key=value pairs"
     )

@@ -28,14 +28,18 @@ update journal.offsets set epoch = epoch + 1 where shard = %b returning next, ep
 _NOTE_RELEASE: Final = """
 insert into journal.releases (shard, epoch, first_offset, rules)
 select %(shard)s, %(epoch)s, %(next)s, %(rules)s
- where %(rules)s is distinct from (select rules from journal.releases where shard = %(shard)s order by epoch desc limit 1)"""
+ where %(rules)s is distinct from (
+     select rules from journal.releases where shard = %(shard)s order by epoch desc limit 1
+ )"""
 
 _STANDING: Final = "select next, epoch, replied, last_at_ms, last_digest from journal.offsets where shard = %b"
 
 _LAST_SEALS: Final = """
 select uuid_send(ledger) as ledger, sequence, seal
   from unnest(%b::uuid[]) as wanted (ledger),
-       lateral (select sequence, seal from journal.seals where originator_id = ledger order by sequence desc limit 1) as last"""
+       lateral (
+           select sequence, seal from journal.seals where originator_id = ledger order by sequence desc limit 1
+       ) as last"""
 
 
 class Appender:
@@ -71,11 +75,13 @@ class Appender:
         return standing
 
     def append(self, batch: Batch) -> None:
-        """Try once to store `batch`. After `Away`, call again with the same batch: it looks up whether the batch is in before it does anything else.
+        """Try once to store `batch`.
+
+        After `Away`, call again with the same batch: it looks up whether that is in before it does anything else.
 
         Raises:
             Away: it may be in or not.
-            OtherWriter: it is not in, nor will it be.
+            OtherWriter: the shard is another's; whether the batch came before, that one has seen.
             Unexpected: the journal is not in the state that this writer left it in.
         """
         standing = self._claimed()
@@ -100,16 +106,13 @@ class Appender:
         try:
             self._recorder.append(Append(batch, standing, seals))
         except PersistenceError as error:
-            cause = error.__cause__
-            assert isinstance(cause, psycopg.Error), f"{error!r} has no cause in PostgreSQL"
             self._in_doubt = True
+            cause = answers.cause(error)
             if not isinstance(cause, psycopg.IntegrityError):
                 raise answers.meaning(cause) from cause
             if not self._is_in(batch, standing):
-                raise Unexpected(
-                    f"shard {self._shard} at offset {standing.next}: {cause.diag.message_primary}: {cause.diag.message_detail}, though nobody claimed it",
-                    "stop all writers of this shard and run `defter verify`",
-                ) from cause
+                said = f"{cause.diag.message_primary}: {cause.diag.message_detail}"
+                raise self._unexpected(f"offset {standing.next}: {said}, though nobody claimed it") from cause
         return seals
 
     def _is_in(self, batch: Batch, standing: Standing) -> bool:
@@ -119,10 +122,8 @@ class Appender:
             self._standing = None
             raise OtherWriter(f"shard {self._shard} is at epoch {found.epoch}, ours was {standing.epoch}")
         if found.next not in (standing.next, batch.next):
-            raise Unexpected(
-                f"shard {self._shard} stands at offset {found.next}, expected {standing.next} or {batch.next}, and nobody claimed it",
-                "stop all writers of this shard and run `defter verify`",
-            )
+            expected = f"{standing.next} or {batch.next}"
+            raise self._unexpected(f"it stands at offset {found.next}, not {expected}, though nobody claimed it")
         return found.next == batch.next != standing.next
 
     def _next_seals(self, batch: Batch) -> dict[str, Seal]:
@@ -138,9 +139,9 @@ class Appender:
             last = self._seals.get(ledger, Seal(0, NOTHING_YET))
             end = last.sequence + len(entries)
             if [entry.sequence for entry in entries] != list(range(last.sequence + 1, end + 1)):
-                raise Unexpected(
-                    f"ledger {ledger} is sealed up to {last.sequence}, and {entries[0].sequence}…{entries[-1].sequence} are to follow",
-                    "stop all writers of this shard and run `defter verify`",
+                following = f"{entries[0].sequence}…{entries[-1].sequence}"
+                raise self._unexpected(
+                    f"ledger {ledger} is sealed up to {last.sequence}, and {following} are to follow"
                 )
             seals[ledger] = Seal(end, seal(last.seal, [entry.data for entry in entries]))
         return seals
@@ -153,6 +154,9 @@ class Appender:
         with answers.understood(), self._connections.connection() as connection:
             for row in _rows(connection, _LAST_SEALS, (arrays.uuids(list(names)),)):
                 self._seals[names[row["ledger"]]] = Seal(row["sequence"], row["seal"])
+
+    def _unexpected(self, what: str) -> Unexpected:
+        return Unexpected(f"shard {self._shard}: {what}", "stop all writers of this shard and run `defter verify`")
 
 
 def read_standing(connections: Connections, shard: int) -> Standing:

@@ -1,7 +1,8 @@
 """Columns of a batch as PostgreSQL's binary arrays, which are by far the cheapest way to send many rows.
 
-psycopg's own dumpers cost 0.3 µs a value, and a row has nine. Here a column of values of one width is one `join` or one `pack`: 0.02–0.06 µs a value.
-The format is that of `array_recv`: dimensions, whether there are nulls, the type's OID, length, lower bound, then each value after its width.
+psycopg's own dumpers cost 0.3 µs a value, and a row has nine. Here a column of values of one width is one `join` or one
+`pack`: 0.02–0.06 µs a value. The format is that of `array_recv`: dimensions, whether there are nulls, the type's OID,
+length, lower bound, then each value after its width.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,7 @@
 """Connections to PostgreSQL as the journal wants them: quick to notice a lost host, held to one role, one a thread.
 
-A connection never outlives an error: whatever went wrong on it, the next call has a new one. So no state is ever left over from a failed transaction.
+A connection never outlives an error: whatever went wrong on it, the next call has a new one. So no state is ever left
+over from a failed transaction.
 """
 
 import contextlib
@@ -21,7 +22,8 @@ Connection = psycopg.Connection[dict[str, Any]]
 
 _CONNECT_TIMEOUT_S: Final = 5
 _SESSION: Final = {
-    # A stopped process must not hold the row of its shard, and a lost host must give up its locks and be given up within 10 s.
+    # A stopped process must not hold the row of its shard, and a lost host must give up its locks and be given up
+    # within 10 s.
     "idle_in_transaction_session_timeout": "3s",
     "statement_timeout": "30s",
     "tcp_keepalives_idle": "3",
@@ -37,6 +39,9 @@ _SESSION: Final = {
     "enable_material": "off",
     "jit": "off",
 }
+
+_DURABLE: Final = """
+select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'"""
 
 
 def parameters(dsn: str, name: str) -> dict[str, Any]:
@@ -134,24 +139,22 @@ class Connections:
             raise Away("the journal is closed")
         with answers.understood():
             connection: Connection = psycopg.connect(**self._parameters, autocommit=True, row_factory=dict_row)
+        with self._lock:
+            self._open.add(connection)
+        self._mine.connection = connection
         try:
             self._prepare(connection)
-            with self._lock:
-                if self._closed:
-                    raise Away("the journal is closed")
-                self._open.add(connection)
         except BaseException:
-            connection.close()
+            self.let_go()
             raise
-        self._mine.connection = connection
         return connection
 
     def _prepare(self, connection: Connection) -> None:
+        if self._closed:
+            raise Away("the journal is closed")
         arrays.register(connection)
         with answers.understood():
             connection.execute("select set_config('role', %s, false)", (self._role,))
             # A server may be set to answer COMMIT before it is durable. The journal never is.
-            connection.execute(
-                "select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'"
-            )
+            connection.execute(_DURABLE)
             check(connection, self._shard)

@@ -1,7 +1,7 @@
 """How a dead letter is kept as a row, and read back as it came.
 
-Names and values of headers are kept as bytes: Kafka promises nothing about them. Reason and detail are text that PostgreSQL can store, whatever the
-record said.
+Names and values of headers are kept as bytes: Kafka promises nothing about them. Reason and detail are text that
+PostgreSQL can store, whatever the record said.
 """
 
 from typing import Any, NamedTuple
@@ -37,7 +37,7 @@ def from_row(row: Any) -> DeadLetter:
 
 
 def storable(letter: DeadLetter) -> DeadLetter:
-    r"""Return `letter` with a detail that any database and any reader takes: U+0000 and lone surrogates are written out.
+    r"""Return `letter` with a detail that any database takes: U+0000 and lone surrogates are written out.
 
     >>> storable(DeadLetter(0, 0, None, None, (), "MALFORMED", "unknown field \ud800\0")).detail
     'unknown field \\ud800\\u0000'

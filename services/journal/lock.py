@@ -1,7 +1,7 @@
-"""Who is the one live publisher, projector or ticker: whoever holds an advisory lock of PostgreSQL; the others wait for it.
+"""Who is the one live publisher, projector or ticker: whoever holds an advisory lock of PostgreSQL. The others wait.
 
-The lock belongs to a connection and is free when that ends: at once when the process dies, within 10 s when its host is lost. So whoever holds it must
-stop acting as the live one as soon as the connection is gone, and is told so by then.
+The lock belongs to a connection and is free when that ends: at once when the process dies, within 10 s when its host is
+lost. So whoever holds it must stop acting as the live one as soon as the connection is gone, and is told so by then.
 """
 
 import asyncio
@@ -39,8 +39,8 @@ class Held:
 async def only_one(dsn: str, what: str, number: int) -> AsyncIterator[Held]:
     """Wait until this is the only live `what` of a number in a database, and be it inside the block.
 
-    Waits for a database that does not answer, too. It asks again and again rather than wait inside PostgreSQL, where a long wait would keep VACUUM from
-    cleaning up.
+    Waits for a database that does not answer, too. It asks again and again rather than wait inside PostgreSQL, where a
+    long wait would keep VACUUM from cleaning up.
 
     Args:
         dsn: the database.

@@ -1,7 +1,7 @@
-"""The journal in memory: the twin of the one on PostgreSQL, for writers and publishers that run in one process without a database.
+"""The journal in memory: the twin of the one on PostgreSQL, for a whole writer and publisher in one process.
 
-A store outlives the journals opened on it, as a database outlives its connections. So two writers on one shard, a restart and a takeover can be played on
-it. Nothing here keeps time by itself; `pause` decides what else runs meanwhile.
+A store outlives the journals opened on it, as a database outlives its connections. So two writers on one shard, a
+restart and a takeover can be played on it. Nothing here keeps time by itself; `pause` decides what else runs meanwhile.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from services.journal.ports import (
 from services.journal.seals import NOTHING_YET, seal
 
 Pause = Callable[[str], Awaitable[None]]
-"""Waited for at each place where the one on PostgreSQL waits. It is told which: `append`, `appended`, `recall`, `recalled`."""
+"""Waited for where the one on PostgreSQL waits; told where: `append`, `appended`, `recall`, `recalled`, `read`."""
 
 
 class Release(NamedTuple):

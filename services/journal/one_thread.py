@@ -1,7 +1,7 @@
 """A thread for calls that block, which never holds up the end of the process.
 
-The standard library's executor waits for its threads when the interpreter ends, and a thread inside libpq may wait for a lost host. This one is simply
-left behind.
+The standard library's executor waits for its threads when the interpreter ends, and a thread inside libpq may wait for
+a lost host. This one is simply left behind.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ class OneThread:
         self._thread: Thread | None = None
 
     async def run(self, call: Callable[[], _T]) -> _T:
-        """Return what `call` returns, or raise what it raises. When this is cancelled, a call that has begun goes on unseen."""
+        """Return what `call` returns, or raise what it raises. A call that has begun goes on when this is cancelled."""
         if self._thread is None:
             self._thread = Thread(target=self._work, name=self._name, daemon=True)
             self._thread.start()

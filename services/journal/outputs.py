@@ -10,7 +10,8 @@ from services.journal.connection import parameters
 from services.migrations import PUBLISHER
 
 _LAST: Final = """
-select topic, topic_id, cluster_id from journal.outputs where shard = %s and topic = %s order by noted_at desc limit 1"""
+select topic, topic_id, cluster_id from journal.outputs
+ where shard = %s and topic = %s order by noted_at desc limit 1"""
 
 _NOTE: Final = """
 insert into journal.outputs (shard, topic, topic_id, cluster_id) values (%s, %s, %s, %s)"""

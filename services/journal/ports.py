@@ -1,7 +1,7 @@
 """What the rest of Defter knows of the journal: what is stored, and the one `Journal` that stores it.
 
-A journal is that of one shard. It has two implementations: on PostgreSQL (`services.journal.postgres`) and in memory (`services.journal.memory`), with
-the same ids, offsets, seals and dead letters, held to one conformance suite.
+A journal is that of one shard. It has two implementations: on PostgreSQL (`services.journal.postgres`) and in memory
+(`services.journal.memory`), with the same ids, offsets, seals and dead letters, held to one conformance suite.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -32,7 +32,7 @@ class Entry(Struct, frozen=True, gc=False):
 
 
 class Id(Struct, frozen=True, gc=False):
-    """One command id that now has an outcome, at `sequence`. `reverses` is the sequence of the transfer that a reversal reverses."""
+    """One command id that now has an outcome, at `sequence`; for a reversal, `reverses` is that of what it reverses."""
 
     key: Key
     fingerprint: Fingerprint
@@ -71,7 +71,7 @@ class Batch(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """How far a shard has come: the row of `offsets`. A shard that never decided anything stands at `next` 0 with no last record."""
+    """How far a shard has come: the row of `offsets`. At `next` 0 there was nothing yet, and so no last record."""
 
     next: int
     epoch: int
@@ -93,7 +93,8 @@ class Row(NamedTuple):
 class Wanted(NamedTuple):
     """What a batch of commands needs to know of the past.
 
-    `ids`: the keys of the commands themselves. `transfers`: the keys of commands whose event is needed, with every reversal of it. `events`: places whose event
+    `ids`: the keys of the commands themselves. `transfers`: the keys of commands whose event is needed, with every
+        reversal of it. `events`: places whose event
     is needed.
     """
 
@@ -110,7 +111,7 @@ class Known(NamedTuple):
 
 
 class Recalled(NamedTuple):
-    """The answer to `Wanted`; what does not exist is absent. `transfers` gives the event itself first, then its reversals by sequence."""
+    """The answer to `Wanted`, without what does not exist. `transfers` gives events, then their reversals in order."""
 
     ids: dict[Key, Known]
     transfers: dict[Key, list[bytes]]
@@ -146,16 +147,18 @@ class Journal(Protocol):
         ...
 
     async def recall(self, wanted: Wanted) -> Recalled:
-        """Look up all that a batch refers to, in one round trip. Runs beside an `append` without waiting for it. Raises `Away`."""
+        """Look up all that a batch refers to, in one round trip. Does not wait for an `append`. Raises `Away`."""
         ...
 
     async def append(self, batch: Batch) -> None:
         """Store the batch durably; return once it is.
 
-        Waits out a database that does not answer, and looks up a lost answer to COMMIT by epoch and offset, never assumes it.
+        Waits out a database that does not answer, and looks up a lost answer to COMMIT by epoch and offset, never
+        assumes it.
 
         Raises:
-            OtherWriter: the epoch or the offset is no longer ours; nothing of the batch is stored by us.
+            OtherWriter: the shard is another's. Whether the batch came before, the journal knows: claim and load.
+            Unexpected: the journal is not as this writer left it, though nobody claimed the shard.
         """
         ...
 

@@ -1,7 +1,7 @@
 """The journal of one shard on PostgreSQL.
 
-What blocks runs in threads, each with a connection of its own: one appends, one recalls, so that looking up the next batch does not wait behind the commit
-of the last, and one reads.
+What blocks runs in threads, each with a connection of its own: one appends, one recalls, so that looking up the next
+batch does not wait behind the commit of the last, and one reads.
 
 What happens to the events next: `services.publisher` and `services.projector` read them from here.
 """

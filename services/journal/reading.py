@@ -1,5 +1,6 @@
 """Reads the journal of one shard: pages of events, what a batch refers to, dead letters. Every function blocks."""
 
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, Final
 
@@ -24,14 +25,16 @@ _IDS: Final = """
 select uuid_send(key), uuid_send(fingerprint), sequence from journal.shard_{shard}_ids where key = any(%b::uuid[])"""
 
 _TRANSFERS: Final = """
-with original as materialized (select key, originator_id, sequence from journal.shard_{shard}_ids where key = any(%b::uuid[])),
-     place as (
-         select key, originator_id, sequence from original
-         union all
-         select original.key, reversal.originator_id, reversal.sequence
-           from original join journal.shard_{shard}_ids as reversal
-             on reversal.originator_id = original.originator_id and reversal.reverses = original.sequence and reversal.reverses is not null
-     )
+with original as materialized (
+    select key, originator_id, sequence from journal.shard_{shard}_ids where key = any(%b::uuid[])
+), place as (
+    select key, originator_id, sequence from original
+    union all
+    select original.key, reversal.originator_id, reversal.sequence
+      from original join journal.shard_{shard}_ids as reversal
+        on reversal.originator_id = original.originator_id and reversal.reverses = original.sequence
+       and reversal.reverses is not null
+)
 select uuid_send(place.key), events.state
   from place join journal.shard_{shard}_events as events
     on events.originator_id = place.originator_id and events.originator_version = place.sequence
@@ -39,7 +42,8 @@ select uuid_send(place.key), events.state
 
 _PLACES: Final = """
 select wanted.number, events.state
-  from (select unnest(%b::int4[]) as number, (%b::uuid[])[unnest(%b::int4[])] as originator_id, unnest(%b::int8[]) as sequence offset 0) as wanted
+  from (select unnest(%b::int4[]) as number, (%b::uuid[])[unnest(%b::int4[])] as originator_id,
+               unnest(%b::int8[]) as sequence offset 0) as wanted
   join journal.shard_{shard}_events as events
     on events.originator_id = wanted.originator_id and events.originator_version = wanted.sequence"""
 
@@ -53,7 +57,7 @@ _as_row: Final = partial(
 
 
 def events(connection: Connection, shard: int, after: int, most: int) -> list[Row]:
-    """Return up to `most` events after the position `after`. There are none left only when there are none in the answer."""
+    """Return up to `most` events after the position `after`. Only an empty answer says that there are no more."""
     statement = of_shard(_EVENTS, shard)
     rows: list[Row] = []
     weight = 0
@@ -70,7 +74,7 @@ def events(connection: Connection, shard: int, after: int, most: int) -> list[Ro
 
 
 def dead_letters(connection: Connection, shard: int, after: int, most: int) -> list[DeadLetter]:
-    """Return up to `most` dead letters after the offset `after`. There are none left only when there are none in the answer."""
+    """Return up to `most` dead letters after the offset `after`. Only an empty answer says that there are no more."""
     letters: list[DeadLetter] = []
     weight = 0
     while len(letters) < most and weight < _PAGE_BYTES:
@@ -88,7 +92,8 @@ def dead_letters(connection: Connection, shard: int, after: int, most: int) -> l
 def recall(connection: Connection, shard: int, wanted: Wanted) -> Recalled:
     """Look up all that is wanted in one round trip. What is not wanted costs nothing."""
     recalled = Recalled({}, {}, {})
-    with connection.pipeline():
+    several = sum(map(bool, wanted)) > 1
+    with connection.pipeline() if several else nullcontext():
         ids = _ask(connection, of_shard(_IDS, shard), arrays.uuids(wanted.ids)) if wanted.ids else None
         transfers = (
             _ask(connection, of_shard(_TRANSFERS, shard), arrays.uuids(wanted.transfers)) if wanted.transfers else None

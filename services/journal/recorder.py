@@ -1,11 +1,12 @@
 """The `eventsourcing` library's recorder for one shard, with everything else of a batch in the same transaction.
 
-Of that library the recorder is used: it numbers events, refuses a number already taken, and is certified by the test cases that the library ships. What
-is stored is the very bytes that are published, under the tag of the event, so no Python name is ever written to disk.
+Of that library the recorder is used: it numbers events, refuses a number already taken, and is certified by the test
+cases that the library ships. What is stored is the very bytes that are published, under the tag of the event, so no
+Python name is ever written to disk.
 
-Where it is told otherwise than it ships: rows travel as one array a column; the row of the shard in `offsets`, taken first, puts positions in the order of
-commits, so its table lock, which waits for every VACUUM, is not needed; positions are not read back. Its functions inside the database are never used:
-they take no lock.
+Where it is told otherwise than it ships: rows travel as one array a column; the row of the shard in `offsets`, taken
+first, puts positions in the order of commits, so its table lock, which waits for every VACUUM, is not needed; positions
+are not read back. Its functions inside the database are never used: they take no lock.
 """
 
 import functools
@@ -48,9 +49,12 @@ select key, fingerprint, (%b::uuid[])[ledger], sequence, reverses
 _INSERT_EVENTS: Final = """
 insert into journal.shard_{shard}_events (originator_id, originator_version, topic, state)
 select (%b::uuid[])[ledger], sequence, (%b::text[])[tag], data
-  from (select unnest(%b::int4[]) as ledger, unnest(%b::int8[]) as sequence, unnest(%b::int4[]) as tag, unnest(%b::bytea[]) as data offset 0) as rows"""
+  from (select unnest(%b::int4[]) as ledger, unnest(%b::int8[]) as sequence, unnest(%b::int4[]) as tag,
+               unnest(%b::bytea[]) as data offset 0) as rows"""
 
-_INSERT_LEDGERS: Final = "insert into journal.ledgers (originator_id, name, shard) select id, name, %b from unnest(%b::uuid[], %b::text[]) as rows (id, name)"
+_INSERT_LEDGERS: Final = """
+insert into journal.ledgers (originator_id, name, shard)
+select unnest(%b::uuid[]), unnest(%b::text[]), %b"""
 
 _INSERT_DEAD_LETTER: Final = """
 insert into journal.dead_letters ("partition", "offset", key, value, headers, at_ms, reason, detail)
@@ -79,7 +83,7 @@ def ledger_id(ledger: str) -> bytes:
 
 
 def of_shard(statement: str, shard: int) -> bytes:
-    """Return a statement with the number of its shard filled in, in the form that psycopg takes for one not made of parts from outside."""
+    """Return a statement with the number of its shard filled in, as psycopg takes one with no parts from outside."""
     return statement.replace("{shard}", str(shard)).encode()
 
 
@@ -125,7 +129,12 @@ class ShardRecorder(PostgresApplicationRecorder):
             return self._fetch_ids_after_insert_events(events, stored_events, **kwargs) if stored_events else None
 
     def _insert_events(
-        self, curs: _Cursor, stored_events: Sequence[StoredEvent | Entry], *, append: Append | None = None, **_: Any
+        self,
+        curs: _Cursor,
+        stored_events: Sequence[StoredEvent],  # noqa: ARG002 - the library's hook is told of them, and they go elsewhere
+        *,
+        append: Append | None = None,
+        **_: Any,
     ) -> None:
         """Send what goes before the events: first of all the row of the shard, whose lock puts positions in order."""
         if append is None:
@@ -137,7 +146,7 @@ class ShardRecorder(PostgresApplicationRecorder):
         curs.execute(self._move, (*place, self._shard, *columns), prepare=True)
         if batch.opened:
             ids = arrays.uuids([ledger_id(ledger) for ledger in batch.opened])
-            curs.execute(_INSERT_LEDGERS, (self._shard, ids, arrays.texts(batch.opened)), prepare=True)
+            curs.execute(_INSERT_LEDGERS, (ids, arrays.texts(batch.opened), self._shard), prepare=True)
         for letter in batch.dead_letters:
             curs.execute(_INSERT_DEAD_LETTER, as_row(letter, self._shard), prepare=True)
 

@@ -1,4 +1,4 @@
-"""The hash chain of a ledger: each seal covers an event's stored bytes and, through the seal before it, all that came earlier.
+"""The hash chain of a ledger: each seal covers an event's stored bytes and, through the seal before, all that was.
 
 seal(0) = 32 zero bytes
 seal(n) = SHA-256(seal(n - 1) + bytes(n))

@@ -1,7 +1,7 @@
 """Applies what is missing, all of it or nothing, and refuses a database that is not as this release left it.
 
-Two setups at once wait for each other. Roles belong to the whole cluster, where two databases can make them at the same moment: that race is allowed
-for, because whoever loses it finds what it wanted.
+Two setups at once wait for each other. Roles belong to the whole cluster, where two databases can make them at the same
+moment: that race is allowed for, because whoever loses it finds what it wanted.
 """
 
 import re
@@ -55,7 +55,9 @@ NEWEST: Final = MIGRATIONS[-1].version
 
 
 def migrate(dsn: str, shards: Collection[int]) -> list[str]:
-    """Bring a database to the schema of this release, with the tables of these shards. Safe to repeat, and to run twice at once.
+    """Bring a database to the schema of this release, with the tables of these shards.
+
+    Safe to repeat, and to run twice at once.
 
     Args:
         dsn: the database, as a user who may create roles, schemas and tables in it.
@@ -77,7 +79,9 @@ def migrate(dsn: str, shards: Collection[int]) -> list[str]:
 
 
 def allow_read_models(dsn: str) -> None:
-    """Let the projector's role make its schemas in a database that may hold read models alone. Safe to repeat. `migrate` includes it.
+    """Let the projector's role make its schemas in a database that may hold read models alone. `migrate` includes it.
+
+    Safe to repeat, and to run twice at once.
 
     Raises:
         Away: PostgreSQL does not answer.
@@ -165,10 +169,8 @@ def _true(connection: psycopg.Connection[Any], question: LiteralString, *argumen
     return row is not None and bool(row[0])
 
 
-def _unless_done_by_another(
-    connection: psycopg.Connection[Any], statement: LiteralString, role: str
-) -> None:
-    """Run a statement on what the whole cluster shares. Another database's setup may be at the same row: then once more, or it is there already."""
+def _unless_done_by_another(connection: psycopg.Connection[Any], statement: LiteralString, role: str) -> None:
+    """Run a statement on what the whole cluster shares, again where another's setup was at the same row."""
     raced = (psycopg.errors.UniqueViolation, psycopg.errors.InternalError_)
     for attempt in Retrying(
         retry=retry_if_exception_type(raced), stop=stop_after_attempt(10), wait=wait_random(0.05, 0.2), reraise=True

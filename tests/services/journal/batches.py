@@ -48,7 +48,7 @@ def batch(
     dead_letters: Sequence[DeadLetter] = (),
     replied: int = 0,
 ) -> Batch:
-    """What follows on `before`: one record for each entry and dead letter, one id for each entry unless said otherwise."""
+    """What follows on `before`: a record for each entry and dead letter, an id for each entry unless said otherwise."""
     moved = before.next + max(1, len(entries) + len(dead_letters))
     if ids is None:
         ids = [id_of(each.sequence, each.ledger) for each in entries]

@@ -33,7 +33,7 @@ class MemoryShard:
         return self._store.seals.get(ledger, {})
 
     def releases(self) -> list[tuple[int, str]]:
-        return [tuple(release) for release in self._store.releases]
+        return [(release.first_offset, release.rules) for release in self._store.releases]
 
 
 class PostgresShard:

@@ -35,7 +35,9 @@ LONG = [b"x" * length for length in (2047, 2048, 70_000)]
         (arrays.byteas([]), "bytea", []),
     ],
 )  # fmt: skip
-def test_a_column_arrives_as_it_was(connection: psycopg.Connection, column: arrays.Column, kind: str, values: list[Any]) -> None:
+def test_a_column_arrives_as_it_was(
+    connection: psycopg.Connection, column: arrays.Column, kind: str, values: list[Any]
+) -> None:
     row = connection.execute(f"select %b::{kind}[]".encode(), (column,)).fetchone()
 
     assert row == (values,)
@@ -43,6 +45,8 @@ def test_a_column_arrives_as_it_was(connection: psycopg.Connection, column: arra
 
 @pytest.mark.parametrize("values", [[], [bytes(16), bytes(range(16))]])
 def test_a_column_of_uuids_arrives_as_it_was(connection: psycopg.Connection, values: list[bytes]) -> None:
-    row = connection.execute("select array(select uuid_send(value) from unnest(%b::uuid[]) as value)", (arrays.uuids(values),)).fetchone()
+    row = connection.execute(
+        "select array(select uuid_send(value) from unnest(%b::uuid[]) as value)", (arrays.uuids(values),)
+    ).fetchone()
 
     assert row == (values,)

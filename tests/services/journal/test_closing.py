@@ -28,7 +28,9 @@ async def test_a_server_that_never_answers_does_not_keep_a_process_from_ending()
     server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
     program = CLOSES.format(port=server.sockets[0].getsockname()[1])
 
-    ended = await asyncio.to_thread(subprocess.run, [sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    ended = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
 
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "closed False\n", "")
     server.close()

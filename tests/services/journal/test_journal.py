@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from msgspec.structs import astuple
 
-from services.journal.ports import Entry, Journal, Known, OtherWriter, Row, Standing, Wanted
+from services.journal.ports import Entry, Id, Journal, Known, OtherWriter, Row, Standing, Wanted
 from services.journal.seals import NOTHING_YET, seal
 from tests.services.journal.batches import TAG, after, batch, entry, fingerprint, id_of, key, letter, opening
 from tests.services.journal.conftest import Shard
@@ -105,7 +105,7 @@ async def test_reading_begins_after_a_position_and_stops_at_the_limit(shard: Sha
 
     assert await journal.read(0, 2) == [first, second]
     assert await journal.read(first.position, 2) == [second, third]
-    assert [row async for page in journal.load(second.position, 1) for row in page][0] == third
+    assert [row async for page in journal.load(second.position, 1) for row in page][:1] == [third]
 
 
 async def test_a_known_id_is_recalled_and_an_unknown_one_is_absent(shard: Shard) -> None:
@@ -123,9 +123,8 @@ async def test_a_transfer_is_recalled_with_its_own_reversals_in_order(shard: Sha
     journal = shard.open()
     standing = await journal.claim(RULES)
     entries = [*[entry(sequence) for sequence in range(1, 6)], entry(1, "other"), entry(2, "other")]
-    ids = [
-        id_of(1), id_of(2, reverses=1), id_of(3), id_of(4, reverses=1), id_of(5, reverses=2), id_of(1, "other"), id_of(2, "other", reverses=1),
-    ]  # fmt: skip
+    ids = [id_of(1), id_of(2, reverses=1), id_of(3), id_of(4, reverses=1), id_of(5, reverses=2)]
+    ids += [id_of(1, "other"), id_of(2, "other", reverses=1)]
     await journal.append(batch(standing, entries, ids, opened=["main", "other"]))
 
     recalled = await journal.recall(Wanted([], [key("main/1"), key("main/2"), key("main/3"), key("nobody's")], []))
@@ -240,12 +239,12 @@ async def test_of_two_writers_that_claim_in_turns_only_one_is_ever_stored(shard:
     assert [row.sequence for row in await rows(writers[0])] == [1, 2, 3]
 
 
-FAULTY = {
-    "a sequence that is taken": lambda: ([entry(3), entry(4)], [id_of(3, name="a"), id_of(4, name="b")], []),
-    "a gap in the sequence": lambda: ([entry(5)], [id_of(5)], []),
-    "an id that has its outcome": lambda: ([entry(4)], [id_of(4, name="main/1")], []),
-    "an id twice": lambda: ([entry(4), entry(5)], [id_of(4, name="a"), id_of(5, name="a")], []),
-    "a ledger opened twice": lambda: ([entry(4)], [id_of(4)], ["main"]),
+FAULTY: dict[str, tuple[list[Entry], list[Id], list[str]]] = {
+    "a sequence that is taken": ([entry(3), entry(4)], [id_of(3, name="a"), id_of(4, name="b")], []),
+    "a gap in the sequence": ([entry(5)], [id_of(5)], []),
+    "an id that has its outcome": ([entry(4)], [id_of(4, name="main/1")], []),
+    "an id twice": ([entry(4), entry(5)], [id_of(4, name="a"), id_of(5, name="a")], []),
+    "a ledger opened twice": ([entry(4)], [id_of(4)], ["main"]),
 }
 
 
@@ -256,9 +255,9 @@ async def test_a_batch_that_cannot_be_stored_whole_stores_nothing(shard: Shard, 
     made = opening(standing)
     await journal.append(made)
     standing = after(made, standing)
-    entries, ids, opened = FAULTY[fault]()
+    entries, ids, opened = FAULTY[fault]
 
-    with pytest.raises(Exception, match="main|outcome|open|exists"):
+    with pytest.raises(Exception, match=r"main|outcome|open|exists"):
         await journal.append(batch(standing, entries, ids, opened=opened, dead_letters=[letter(3)]))
 
     assert await journal.standing() == standing
@@ -270,8 +269,7 @@ async def test_a_batch_that_cannot_be_stored_whole_stores_nothing(shard: Shard, 
 async def test_who_waits_is_woken_by_a_commit(shard: Shard) -> None:
     journal, reader = shard.open(), shard.open()
     standing = await journal.claim(RULES)
-    await reader.changed(0.01)
-    await reader.changed(0.01)
+    await reader.changed(3600)
 
     waiting = asyncio.ensure_future(reader.changed(3600))
     await asyncio.sleep(0.05)
@@ -284,30 +282,34 @@ async def test_who_waits_is_woken_by_a_commit(shard: Shard) -> None:
 async def test_a_commit_between_two_waits_is_not_slept_over(shard: Shard) -> None:
     journal, reader = shard.open(), shard.open()
     standing = await journal.claim(RULES)
-    await reader.changed(0.01)
-    await reader.changed(0.01)
+    await reader.changed(3600)
 
     await journal.append(opening(standing))
 
     await reader.changed(3600)
 
 
-async def test_a_burst_of_commits_wakes_once(shard: Shard) -> None:
+async def test_a_burst_of_commits_does_not_wake_once_for_each(shard: Shard) -> None:
     journal, reader = shard.open(), shard.open()
     standing = await journal.claim(RULES)
-    await reader.changed(0.01)
-    await reader.changed(0.01)
+    await reader.changed(3600)
     for sequence in range(1, 21):
         following = batch(standing, [entry(sequence)], opened=["main"] if sequence == 1 else [])
         await journal.append(following)
         standing = after(following, standing)
 
-    await reader.changed(3600)
-    woken_again = asyncio.ensure_future(reader.changed(3600))
-    await asyncio.sleep(0.05)
+    woken = 0
+    while await woken_by_a_commit(reader):
+        woken += 1
 
-    assert not woken_again.done()
-    woken_again.cancel()
+    assert 1 <= woken < 20
+
+
+async def woken_by_a_commit(reader: Journal) -> bool:
+    """Whether there was a commit to be woken by, or nothing but time passed."""
+    began = asyncio.get_running_loop().time()
+    await reader.changed(1)
+    return asyncio.get_running_loop().time() < began + 1
 
 
 async def test_waiting_without_a_commit_ends_by_itself(shard: Shard) -> None:

@@ -1,4 +1,4 @@
-"""The schema: made once, however often and by however many it is asked for, and refused when it is not the one expected."""
+"""The schema: made once, however often it is asked for, and refused when it is not the one expected."""
 
 import secrets
 from collections.abc import Iterator
@@ -44,7 +44,9 @@ def test_setup_again_does_nothing(database: str) -> None:
 def test_a_shard_can_be_added_without_touching_the_others(database: str) -> None:
     migrate(database, [0])
 
-    assert migrate(database, [0, 1]) == [f"{migration.name} for shard 1" for migration in MIGRATIONS if migration.of_shard]
+    assert migrate(database, [0, 1]) == [
+        f"{migration.name} for shard 1" for migration in MIGRATIONS if migration.of_shard
+    ]
 
 
 def test_setups_at_once_do_the_work_once(database: str) -> None:
@@ -54,7 +56,9 @@ def test_setups_at_once_do_the_work_once(database: str) -> None:
     assert sorted(map(bool, done)) == [False] * 7 + [True]
 
 
-def test_setups_of_two_databases_at_once_share_the_roles_of_the_cluster(database: str, superuser: psycopg.Connection) -> None:
+def test_setups_of_two_databases_at_once_share_the_roles_of_the_cluster(
+    database: str, superuser: psycopg.Connection
+) -> None:
     others = [f"t_{secrets.token_hex(6)}" for _ in range(3)]
     for name in others:
         superuser.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
@@ -169,7 +173,10 @@ async def test_the_journal_refuses_a_database_without_setup(database: str) -> No
 
 @pytest.mark.parametrize(
     ("change", "named"),
-    [({"dbname": "nowhere"}, 'database "nowhere" does not exist'), ({"user": "nobody_at_all"}, 'role "nobody_at_all" does not exist')],
+    [
+        ({"dbname": "nowhere"}, 'database "nowhere" does not exist'),
+        ({"user": "nobody_at_all"}, 'role "nobody_at_all" does not exist'),
+    ],
 )
 async def test_a_wrong_login_is_named(database: str, change: dict[str, str], named: str) -> None:
     journal = PostgresJournal(make_conninfo(database, **change), 0)

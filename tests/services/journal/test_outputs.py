@@ -19,7 +19,9 @@ async def test_a_topic_is_new_once_and_known_from_then_on(database: str) -> None
 
 
 @pytest.mark.parametrize("other", [MADE_ANEW, EVENTS._replace(cluster_id="another cluster")])
-async def test_another_topic_of_the_same_name_is_refused_until_somebody_chooses_it(database: str, other: Output) -> None:
+async def test_another_topic_of_the_same_name_is_refused_until_somebody_chooses_it(
+    database: str, other: Output
+) -> None:
     migrate(database, [0])
     await note_output(database, 0, EVENTS)
 

@@ -11,7 +11,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 COMMIT: Final = re.compile(rb"commit\0", re.IGNORECASE)
 
 Cut = Callable[[bytes, bool], bytes | None]
-"""Told what comes, and whether it comes from the client; returns what to pass on, or None to cut the wire there and then."""
+"""Told what comes, and whether from the client; returns what to pass on, or None to cut the wire there and then."""
 
 
 def never(data: bytes, _from_client: bool) -> bytes | None:
@@ -50,7 +50,8 @@ class Wire:
         self._clients.append(writer)
         self.servers.append(server_writer)
         await asyncio.gather(
-            self._pass_on(reader, server_writer, from_client=True), self._pass_on(server_reader, writer, from_client=False)
+            self._pass_on(reader, server_writer, from_client=True),
+            self._pass_on(server_reader, writer, from_client=False),
         )
         writer.transport.abort()
 
