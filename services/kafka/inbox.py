@@ -8,6 +8,7 @@ What happens to a record next: `services.writer`.
 
 import asyncio
 
+from services.errors import Away
 from services.kafka.partition import Partition
 from services.kafka.ports import Bounds, Record
 from services.kafka.records import Chunk
@@ -18,7 +19,7 @@ class KafkaInbox:
     """`Inbox` on Kafka. It connects by itself, when first asked; reading begins at 0 unless `seek` says otherwise.
 
     A broker that goes away for some seconds is not noticed but by silence: `take` comes back empty. Longer, it raises
-    `Away`, again and again, and goes on at the same place when the broker is back.
+    `Away`, again and again until the broker is heard, and goes on at the same place.
     """
 
     def __init__(self, kafka: Kafka, topic: str, partition: int) -> None:
@@ -27,6 +28,7 @@ class KafkaInbox:
         self._held: list[Record] = []
         self._taken = 0
         self._coming: asyncio.Task[Chunk] | None = None
+        self._away: str | None = None
 
     @property
     def partition(self) -> int:
@@ -72,16 +74,28 @@ class KafkaInbox:
 
     async def _arrived(self, wait_s: float) -> bool:
         """Bring in what comes next, and ask for what comes after it."""
-        if self._coming is None:
-            self._coming = asyncio.create_task(self._partition.after(self._next))
-        done, _ = await asyncio.wait({self._coming}, timeout=wait_s)
-        if not done:
-            return False
-        coming, self._coming = self._coming, None
-        chunk = coming.result()
-        self._held, self._taken, self._next = chunk.records, 0, chunk.next
-        self._coming = asyncio.create_task(self._partition.after(self._next))
-        return True
+        loop = asyncio.get_running_loop()
+        until = loop.time() + wait_s
+        while True:
+            if self._coming is None:
+                self._coming = asyncio.create_task(self._partition.heard(self._next))
+            done, _ = await asyncio.wait({self._coming}, timeout=max(until - loop.time(), 0))
+            if not done:
+                # Silence is no answer: who was away is away until heard.
+                if self._away is not None:
+                    raise Away(self._away)
+                return False
+            coming, self._coming = self._coming, None
+            try:
+                chunk = coming.result()
+            except Away as away:
+                self._away = str(away)
+                raise
+            self._away = None
+            self._held, self._taken, self._next = chunk.records, 0, chunk.next
+            self._coming = asyncio.create_task(self._partition.heard(self._next))
+            if chunk.records:
+                return True
 
     async def _stop_reading(self) -> None:
         coming, self._coming = self._coming, None

@@ -78,10 +78,14 @@ class Partition:
             Unexpected: the partition does not hold this place, or what it holds there cannot be read.
         """
         while True:
-            chunk = await self._answer(partial(self._fetch, offset, wait_s=HOLDS_S, lane=_READING_ON))
+            chunk = await self.heard(offset)
             if chunk.records:
                 return chunk
             offset = chunk.next
+
+    async def heard(self, offset: int) -> Chunk:
+        """Do as `after`, and return the first answer even if it is that there is nothing new."""
+        return await self._answer(partial(self._fetch, offset, wait_s=HOLDS_S, lane=_READING_ON))
 
     async def close(self) -> None:
         """Let go of connections. Never raises."""

@@ -89,6 +89,15 @@ async def taken(inbox: KafkaInbox) -> list[bytes | None]:
                 await asyncio.sleep(0.1)
 
 
+async def taken_in_the_end(inbox: KafkaInbox) -> list[Record]:
+    async with asyncio.timeout(PATIENTLY_S):
+        while True:
+            try:
+                return await inbox.take(1, MUCH, 0.1)
+            except Away:
+                await asyncio.sleep(0.1)
+
+
 async def test_a_broker_killed_and_restarted_goes_unnoticed(
     broker: Broker, inbox: KafkaInbox, sender: KafkaOutbox
 ) -> None:
@@ -127,6 +136,20 @@ async def test_a_broker_that_stays_away_is_named_and_everything_goes_on_where_it
     assert tail.value == b"1"
     await sender.send([message(3)])
     assert await taken(inbox) == [b"3"]
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_broker_that_was_named_is_away_until_it_is_heard(broker: Broker, inbox: KafkaInbox) -> None:
+    broker.kill()
+    with pytest.raises(Away, match=broker.bootstrap):
+        await taking_on(inbox)
+
+    for _ in range(10):
+        with pytest.raises(Away, match=broker.bootstrap):
+            await inbox.take(1, MUCH, 0.1)
+    await asyncio.to_thread(broker.run)
+
+    assert await taken_in_the_end(inbox) == []
 
 
 @pytest.mark.usefixtures("impatient")
