@@ -36,28 +36,29 @@ async def patiently(part: str, call: Callable[[], Awaitable[_Answer]], readiness
     Args:
         part: who waits, as it appears in the log and in readiness.
         call: raises `Away` as long as there is no answer; anything else it raises is passed on.
-        readiness: is told when waiting begins and ends.
+        readiness: is told what is waited for, and when that ends.
     """
-    waiting = False
+    waited_for: set[str] = set()
 
-    def begin(state: RetryCallState) -> None:
-        nonlocal waiting
-        if not waiting:
-            waiting = True
-            why = str(state.outcome.exception()) if state.outcome else ""
-            readiness.waits(part, why)
+    def wait(state: RetryCallState) -> None:
+        why = str(state.outcome.exception()) if state.outcome else ""
+        readiness.waits(part, why)
+        # The log hears once of each that is away, whatever it says in its turn; its name is the first word.
+        who = why.partition(" ")[0]
+        if who not in waited_for:
+            waited_for.add(who)
             _log.warning("waiting", part=part, why=why)
 
     attempts = AsyncRetrying(
         retry=retry_if_exception_type(Away),
         wait=wait_random_exponential(multiplier=FIRST_PAUSE_S, max=LONGEST_PAUSE_S),
-        before_sleep=begin,
+        before_sleep=wait,
         reraise=True,
     )
     async for attempt in attempts:
         with attempt:
             answer = await call()
-    if waiting:
+    if waited_for:
         readiness.works(part)
         _log.info("back", part=part)
     return answer
