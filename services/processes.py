@@ -1,4 +1,4 @@
-"""The processes of an installation, each from its settings to its end: writer, publisher, projector.
+"""The processes of an installation, each from its settings to its end: writer, publisher, projector, ticker.
 
 Law: each waits for what is away and ends for what is wrong. At any moment it may be killed, and starting it again is
 all that is ever needed. The command line (`services.cli`) gives them signals, health and a log.
@@ -29,6 +29,7 @@ from services.projector import project
 from services.publisher import Publisher
 from services.settings import Settings
 from services.setup import check_installation, read_installation
+from services.ticker import tick
 from services.writer import Point, Writer, no_point
 
 _log: Final = structlog.get_logger()
@@ -106,7 +107,7 @@ class _Writing:
             async with AsyncExitStack() as resources:
                 inbox = KafkaInbox(self._settings.brokers(), Topics(self._settings.prefix).commands, partition)
                 resources.push_async_callback(inbox.close)
-                journal = PostgresJournal(self._settings.database(partition), partition)
+                journal = PostgresJournal(self._settings.database(partition), partition, readiness=self._readiness)
                 resources.push_async_callback(journal.close)
                 try:
                     await Writer(inbox, journal, self._partitions, self._readiness, point=self._point).run(stop)
@@ -173,6 +174,16 @@ async def projector(settings: Settings, readiness: Readiness, stop: asyncio.Even
     """
     installed = await patiently("projector", lambda: read_installation(settings), readiness)
     await until(stop, *(project(settings, shard, readiness, point=point) for shard in range(installed.partitions)))
+
+
+async def ticker(settings: Settings, readiness: Readiness, stop: asyncio.Event) -> None:
+    """Let time pass for holds that are due, until `stop`; wait until nobody else does.
+
+    Raises:
+        Unexpected: a dependency is not the one expected.
+    """
+    installed = await patiently("ticker", lambda: check_installation(settings), readiness)
+    await until(stop, tick(settings, installed.partitions, readiness), _watch(settings))
 
 
 async def _note(settings: Settings, shard: int, outputs: Mapping[str, KafkaOutbox], *, chosen: bool) -> None:

@@ -24,7 +24,7 @@ from services.dev import ports
 from services.health import STARTING, Answer, told
 from services.settings import Secret, Settings
 
-PARTS: Final = ("writer", "publisher", "projector")
+PARTS: Final = ("writer", "publisher", "projector", "ticker")
 SUPERVISED: Final = "DEFTER_SUPERVISED"
 """Set to 1 for a child, which then stops when its stdin ends."""
 

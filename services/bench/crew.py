@@ -14,9 +14,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from services.bench.process import PARTS
 from services.errors import Unexpected
 from services.settings import Settings
-from services.supervisor import PARTS, SUPERVISED, environment
+from services.supervisor import SUPERVISED, environment
 
 _READY_S: Final = 60.0
 _ENDS_S: Final = 6.0

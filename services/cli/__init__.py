@@ -4,7 +4,7 @@ Law: data goes to stdout, everything else to stderr. Exit 0: done · 1: the answ
 3: a dependency cannot be reached, or is not the one expected.
 
     start      demo, dev, setup, doctor                     services.cli.start
-    run        run, writer, publisher, projector            services.cli.run
+    run        run, writer, publisher, projector, ticker    services.cli.run
     write      open-ledger, open, transfer, send            services.cli.write
     read       balance, statement, show, …, status          services.cli.read, services.cli.look
     after an incident   simulate                            services.cli.incident
@@ -39,7 +39,7 @@ class Section(NamedTuple):
 
 SECTIONS: Final = (
     Section("start", dict.fromkeys(("demo", "dev", "setup", "doctor"), "start")),
-    Section("run", dict.fromkeys(("run", "writer", "publisher", "projector"), "run")),
+    Section("run", dict.fromkeys(("run", "writer", "publisher", "projector", "ticker"), "run")),
     Section("write", dict.fromkeys(("open-ledger", "open", "transfer", "send"), "write")),
     Section(
         "read",

@@ -65,6 +65,6 @@ async def _run(settings: Settings, directory: Path) -> None:
 def _tell(settings: Settings, said: Path) -> None:
     screen.say(f"  PostgreSQL  {settings.database(0)}")
     screen.say(f"  Kafka       {settings.brokers().servers}, topics {settings.prefix}…")
-    screen.say(f"  processes   writer, publisher, projector; what they say: {said}")
+    screen.say(f"  processes   writer, publisher, projector, ticker; what they say: {said}")
     screen.say("ready. Ctrl-C stops it; the data stays.")
     screen.say("Try, in another terminal: defter open-ledger main · defter open alice · defter status")

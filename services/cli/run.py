@@ -1,4 +1,4 @@
-"""The processes: `run` (all of them), `writer`, `publisher`, `projector`. What each does: `services.processes`."""
+"""The processes: `run` (all of them), `writer`, `publisher`, `projector`, `ticker`. See `services.processes`."""
 
 import click
 
@@ -48,3 +48,12 @@ def projector() -> None:
     from services.cli.serving import serve
 
     serve("projector", processes.projector)
+
+
+@commands.command(epilog=options.example("defter ticker"))
+def ticker() -> None:
+    """Let time pass: have holds expire where nobody sends a command. One lives; more stand by."""
+    from services import processes
+    from services.cli.serving import serve
+
+    serve("ticker", processes.ticker)

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "docker-compose.yml"
 COMPOSE: dict[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-PROCESSES = ("writer", "publisher", "projector")
+PROCESSES = ("writer", "publisher", "projector", "ticker")
 
 
 def test_it_is_a_compose_file() -> None:
