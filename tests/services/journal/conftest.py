@@ -81,3 +81,8 @@ def owner(postgres_shard: PostgresShard) -> Iterator[psycopg.Connection]:
     """A connection of the user who ran the setup and owns every table."""
     with psycopg.connect(postgres_shard.dsn, autocommit=True) as connection:
         yield connection
+
+
+async def sequences(shard: PostgresShard) -> list[int]:
+    """The sequences of all events, in order of position."""
+    return [row.sequence async for page in shard.open().load() for row in page]

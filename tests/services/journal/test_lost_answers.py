@@ -8,12 +8,12 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
-from services.errors import Away, Unexpected
+from services.errors import Away
 from services.journal.ports import OtherWriter, Wanted
 from services.journal.postgres import PostgresJournal
 from services.journal.seals import NOTHING_YET, seal
 from tests.services.journal.batches import after, batch, entry, key, letter, opening
-from tests.services.journal.conftest import PostgresShard
+from tests.services.journal.conftest import PostgresShard, sequences
 from tests.services.journal.wire import COMMIT, Cut, Wire, after_bytes, after_commit, before_commit
 
 
@@ -29,10 +29,6 @@ async def journal(wire: Wire) -> AsyncIterator[PostgresJournal]:
     journal = PostgresJournal(wire.dsn, 0)
     yield journal
     await journal.close()
-
-
-async def sequences(shard: PostgresShard) -> list[int]:
-    return [row.sequence async for page in shard.open().load() for row in page]
 
 
 @pytest.mark.parametrize("cut", [before_commit, after_commit])
@@ -211,74 +207,6 @@ async def test_who_waits_for_commits_is_woken_again_after_a_cut(
     await writer.append(opening(standing))
 
     await waiting
-
-
-PASSING = {
-    "53100": "disk full",
-    "53300": "too many connections",
-    "57P01": "terminated",
-    "40P01": "deadlock",
-    "25006": "read only",
-}
-
-
-@pytest.mark.parametrize("sqlstate", PASSING)
-async def test_what_passes_by_itself_is_waited_for(
-    postgres_shard: PostgresShard, owner: psycopg.Connection, sqlstate: str
-) -> None:
-    journal = postgres_shard.open()
-    standing = await journal.claim("1")
-    failing = f"begin raise exception 'no' using errcode = '{sqlstate}'; end"
-    owner.execute(f"create function fail() returns trigger language plpgsql as $$ {failing} $$".encode())
-    owner.execute(
-        "create trigger fail before insert on journal.shard_0_events for each statement execute function fail()"
-    )
-
-    appending = asyncio.ensure_future(journal.append(opening(standing)))
-    await asyncio.sleep(0.2)
-    assert not appending.done()
-    owner.execute("drop trigger fail on journal.shard_0_events")
-    await appending
-
-    assert await sequences(postgres_shard) == [1, 2, 3]
-
-
-async def test_a_table_that_is_gone_is_named_and_not_waited_for(
-    postgres_shard: PostgresShard, owner: psycopg.Connection
-) -> None:
-    journal = postgres_shard.open()
-    standing = await journal.claim("1")
-    owner.execute("drop table journal.seals")
-
-    with pytest.raises(Unexpected, match=r"journal\.seals") as named:
-        await journal.append(opening(standing))
-
-    assert named.value.remedy == "run `defter setup`"
-
-
-async def test_an_event_that_is_there_though_nobody_claimed_the_shard_stops_the_writer(
-    postgres_shard: PostgresShard, owner: psycopg.Connection
-) -> None:
-    journal = postgres_shard.open()
-    standing = await journal.claim("1")
-    made = opening(standing)
-    await journal.append(made)
-    by_hand = "select originator_id, 4, topic, 'by hand' from journal.shard_0_events limit 1"
-    owner.execute(f"insert into journal.shard_0_events {by_hand}".encode())
-
-    with pytest.raises(Unexpected, match="though nobody claimed it"):
-        await journal.append(batch(after(made, standing), [entry(4)]))
-
-
-async def test_an_offset_moved_by_hand_stops_the_writer(
-    postgres_shard: PostgresShard, owner: psycopg.Connection
-) -> None:
-    journal = postgres_shard.open()
-    standing = await journal.claim("1")
-    owner.execute("update journal.offsets set next = 77")
-
-    with pytest.raises(Unexpected, match="stands at offset 77"):
-        await journal.append(opening(standing))
 
 
 async def test_closing_cuts_short_an_append_that_waits_and_the_next_writer_finds_it_whole_or_not_at_all(

@@ -57,10 +57,10 @@ def changes(table: str, column: str) -> dict[str, sql.Composed]:
 
 
 @pytest.mark.parametrize("change", changes("any", "any"))
-@pytest.mark.parametrize("table", JOURNAL)
-async def test_not_even_the_owner_changes_the_journal(kept: psycopg.Connection, table: str, change: str) -> None:
-    with pytest.raises(errors.InsufficientPrivilege, match="nothing in the journal is ever changed"):
-        kept.execute(changes(table, JOURNAL[table])[change])
+async def test_not_even_the_owner_changes_the_journal(kept: psycopg.Connection, change: str) -> None:
+    for table, column in JOURNAL.items():
+        with pytest.raises(errors.InsufficientPrivilege, match="nothing in the journal is ever changed"):
+            kept.execute(changes(table, column)[change])
 
 
 async def test_a_trick_for_replicas_does_not_help_the_owner(kept: psycopg.Connection) -> None:
@@ -101,12 +101,12 @@ def may(role: str, connection: psycopg.Connection, statement: str) -> bool:
     return True
 
 
-@pytest.mark.parametrize("change", changes("any", "any"))
 @pytest.mark.parametrize("role", ROLES)
-async def test_no_role_has_the_right_to_change_the_journal(kept: psycopg.Connection, role: str, change: str) -> None:
+async def test_no_role_has_the_right_to_change_the_journal(kept: psycopg.Connection, role: str) -> None:
     for table, column in (JOURNAL | {"installation": "prefix", "migrations": "name"}).items():
-        with pytest.raises(errors.InsufficientPrivilege, match="permission denied"):
-            acts(role, kept, changes(table, column)[change])
+        for change in changes(table, column).values():
+            with pytest.raises(errors.InsufficientPrivilege, match="permission denied"):
+                acts(role, kept, change)
 
 
 @pytest.mark.parametrize("role", ROLES)
