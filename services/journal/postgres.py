@@ -21,6 +21,7 @@ from services.journal.one_thread import OneThread
 from services.journal.ports import Batch, DeadLetter, Recalled, Row, Standing, Wanted
 from services.journal.waking import Waking
 from services.migrations import WRITER
+from services.patience import Readiness
 
 _T = TypeVar("_T")
 
@@ -38,10 +39,13 @@ class PostgresJournal:
         dsn: the database that holds the shard.
         shard: which one.
         role: whose rights it takes; only the writer's role may claim and append.
+        readiness: is told while a batch waits to be stored.
     """
 
-    def __init__(self, dsn: str, shard: int, role: str = WRITER) -> None:
+    def __init__(self, dsn: str, shard: int, role: str = WRITER, *, readiness: Readiness | None = None) -> None:
         self._shard = shard
+        self._part = f"journal {shard}"
+        self._readiness = readiness
         self._connections = Connections(dsn, shard, role)
         self._appender = Appender(self._connections, shard)
         self._appending, self._recalling, self._reading = (
@@ -68,12 +72,16 @@ class PostgresJournal:
         waiting = AsyncRetrying(
             retry=retry_if_exception(lambda error: isinstance(error, Away) and not self._closed),
             wait=wait_random_exponential(multiplier=_FIRST_PAUSE_S, max=_LONGEST_PAUSE_S),
-            before_sleep=self._say_once,
+            before_sleep=self._wait,
             reraise=True,
         )
-        async for attempt in waiting:
-            with attempt:
-                await self._appending.run(lambda: self._appender.append(batch))
+        try:
+            async for attempt in waiting:
+                with attempt:
+                    await self._appending.run(lambda: self._appender.append(batch))
+        finally:
+            if self._readiness:
+                self._readiness.works(self._part)
         if waiting.statistics["attempt_number"] > 1:
             _log.info("PostgreSQL is back, the batch is stored", shard=self._shard, next=batch.next)
 
@@ -124,6 +132,9 @@ class PostgresJournal:
         with answers.understood(), self._connections.connection() as connection:
             return call(connection)
 
-    def _say_once(self, state: RetryCallState) -> None:
-        if state.attempt_number == 1 and state.outcome:
-            _log.warning("waiting for PostgreSQL", shard=self._shard, why=str(state.outcome.exception()))
+    def _wait(self, state: RetryCallState) -> None:
+        why = str(state.outcome.exception()) if state.outcome else ""
+        if self._readiness:
+            self._readiness.waits(self._part, why)
+        if state.attempt_number == 1:
+            _log.warning("waiting for PostgreSQL", shard=self._shard, why=why)
