@@ -48,17 +48,17 @@ PART: Final = 1000
 """So many are read and folded at once: few enough to stay in the processor's cache from one to the other."""
 
 SHORTEST_PAUSE_S: Final = 0.05
-LONGEST_PAUSE_S: Final = 0.25
-_EVENTS_A_SECOND: Final = 40_000
+LONGEST_PAUSE_S: Final = 0.4
+_MANY_A_SECOND: Final = 10_000
 
 
-def pause_s(events: int) -> float:
-    """Return how long after the beginning of a page of so many events the next one begins, at the soonest.
+def pause_s(events_per_s: float) -> float:
+    """Return how long after the beginning of a page the next one begins, at the soonest.
 
     What happens after a quiet time is taken in at once. Under load events are left to gather: a page costs the same for
     an account whether it was posted to once or ten times, so larger pages leave more of the machine to the writer.
     """
-    return min(max(events / _EVENTS_A_SECOND, SHORTEST_PAUSE_S), LONGEST_PAUSE_S)
+    return min(max(LONGEST_PAUSE_S * events_per_s / _MANY_A_SECOND, SHORTEST_PAUSE_S), LONGEST_PAUSE_S)
 
 
 class Projector:
@@ -70,7 +70,7 @@ class Projector:
         readiness: is told while something is waited for.
         generation: which one is kept; the live one if not said.
         page: how many events to take in at once, at most.
-        pause: how long to wait between the beginnings of two pages, by the number of events of the first.
+        pause: how long to wait between the beginnings of two pages, by how many events come in a second.
         point: called at `read` (a page is read and folded), `written` (and not committed) and `committed`.
     """
 
@@ -82,7 +82,7 @@ class Projector:
         *,
         generation: int | None = None,
         page: int = PAGE,
-        pause: Callable[[int], float] = pause_s,
+        pause: Callable[[float], float] = pause_s,
         point: Point = no_point,
     ) -> None:
         """Know the shard and its read models; nothing is connected before `run`."""
@@ -136,16 +136,19 @@ class Projector:
             )
 
     async def _project(self, projection: Projection, stop: asyncio.Event) -> None:
+        last = time.monotonic()
         while not stop.is_set():
             begun = time.monotonic()
             events = await self._fold(projection)
-            if events:
-                await self._store(projection)
             if not events:
                 await self._journal.changed(POLL_S)
-            elif events < self._page:
+                continue
+            await self._store(projection)
+            if events < self._page:
+                pause = self._pause(events / max(begun - last, SHORTEST_PAUSE_S))
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), max(begun + self._pause(events) - time.monotonic(), 0))
+                    await asyncio.wait_for(stop.wait(), max(begun + pause - time.monotonic(), 0))
+            last = begun
 
     async def _fold(self, projection: Projection) -> int:
         """Take a page in, part by part: the next is read while one is folded. Return how many events it has."""
