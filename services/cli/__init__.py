@@ -5,8 +5,8 @@ Law: data goes to stdout, everything else to stderr. Exit 0: done · 1: the answ
 
     start      demo, dev, setup, doctor                     services.cli.start
     run        run, writer, publisher, projector, ticker    services.cli.run
-    write      open-ledger, open, transfer, send            services.cli.write
-    read       balance, statement, show, …, status          services.cli.read, services.cli.look
+    write      open-ledger, open, transfer, send, prepare   services.cli.write, services.cli.planning
+    read       balance, statement, show, …, quote, status   services.cli.read, services.cli.planning, services.cli.look
     after an incident   simulate                            services.cli.incident
     measure    bench                                        services.cli.measure
 
@@ -40,10 +40,14 @@ class Section(NamedTuple):
 SECTIONS: Final = (
     Section("start", dict.fromkeys(("demo", "dev", "setup", "doctor"), "start")),
     Section("run", dict.fromkeys(("run", "writer", "publisher", "projector", "ticker"), "run")),
-    Section("write", dict.fromkeys(("open-ledger", "open", "transfer", "send"), "write")),
+    Section(
+        "write",
+        dict.fromkeys(("open-ledger", "open", "transfer", "send"), "write") | {"prepare": "planning"},
+    ),
     Section(
         "read",
         dict.fromkeys(("balance", "statement", "show", "accounts", "trial-balance"), "read")
+        | {"quote": "planning"}
         | dict.fromkeys(("watch", "status"), "look"),
     ),
     Section("after an incident", {"simulate": "incident"}),
