@@ -23,7 +23,7 @@ from services.settings import Settings
 
 APART_S: Final = 1.0
 
-_PROCESS: Final = re.compile(r"defter-(writer|publisher|projector)\b.*?-(\d+)(-lock)?")
+_PROCESS: Final = re.compile(r"defter-(writer|publisher|projector|ticker)\b.*?-(\d+)(-lock)?")
 
 _HOW_FAR: Final = """
 select next, epoch, (select coalesce(max(notification_id), 0) from journal.shard_{shard}_events) as position,
@@ -157,7 +157,9 @@ def _processes(settings: Settings, shard: int) -> list[Process]:
     for dsn in dict.fromkeys((settings.database(shard), settings.read_database(shard))):
         with _connected(dsn) as connection:
             rows += connection.execute(_CONNECTIONS).fetchall()
-    return [_process(part, shard, rows) for part in ("writer", "publisher", "projector")]
+    # There is one ticker for all shards; it is told of the first.
+    parts = ("writer", "publisher", "projector", *(("ticker",) if shard == 0 else ()))
+    return [_process(part, shard, rows) for part in parts]
 
 
 def _process(part: str, shard: int, rows: list[tuple[str, str, float, bool]]) -> Process:

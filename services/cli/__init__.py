@@ -89,14 +89,20 @@ def defter() -> None:
 
 def main() -> None:
     """Run the command that the arguments name, and exit as it says."""
+    if "_DEFTER_COMPLETE" in os.environ:
+        defter.main(prog_name="defter")
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
     """Run a command and return its exit code; what went wrong is said on stderr."""
     try:
-        code = defter.main(arguments, "defter", standalone_mode=False)
+        # Not `defter.main`: click makes of a closed pipe an exit with 1, which here is the answer no.
+        with defter.make_context("defter", arguments) as context:
+            defter.invoke(context)
         sys.stdout.flush()
+    except click.exceptions.Exit as end:
+        return end.exit_code
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -110,7 +116,7 @@ def run(arguments: list[str]) -> int:
         # Python flushes stdout once more at its end, and would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return NOBODY_READS
-    return code if isinstance(code, int) else 0
+    return 0
 
 
 def _said(error: Exception, code: int) -> int:

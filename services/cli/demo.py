@@ -66,7 +66,7 @@ async def _story(settings: Settings, log: Path) -> bool:
     _chapter("2  Topics and tables are made; writer, publisher and projector start …")
     await setup(settings)
     stop = asyncio.Event()
-    supervisor = Supervisor(settings, log=log)
+    supervisor = Supervisor(settings, ("writer", "publisher", "projector"), log=log)
     running = asyncio.create_task(supervisor.run(stop))
     sending = Sending(settings, 1, PATIENCE_S)
     models = Reads(settings.read_database(0), wait_s=PATIENCE_S)

@@ -90,7 +90,5 @@ def printable(text: str) -> str:
     """
     if text.isprintable():
         return text
-    shown = (
-        one if one.isprintable() or one == "\n" else one.encode("ascii", "backslashreplace").decode() for one in text
-    )
+    shown = (one if one.isprintable() or one == "\n" else one.encode("unicode_escape").decode() for one in text)
     return "".join(shown)

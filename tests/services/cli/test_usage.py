@@ -1,0 +1,112 @@
+"""What the program says without any installation: help, usage errors, simulation, and how things are shown."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from services.cli import SECTIONS
+from services.cli.screen import printable, whole
+from services.log import without_passwords
+from tests.services.cli.program import Program
+
+WRONG_USE = 2
+COMMANDS = [command for section in SECTIONS for command in section.commands]
+
+
+@pytest.fixture
+def defter(tmp_path: Path) -> Program:
+    """The program with no setting, and no local installation."""
+    return Program({"XDG_DATA_HOME": str(tmp_path)})
+
+
+def test_help_groups_every_command(defter: Program) -> None:
+    told = defter.ok("--help")
+
+    places = [told.index(f"{section.title.capitalize()}:\n") for section in SECTIONS]
+    assert places == sorted(places)
+    assert all(f"\n  {command} " in told for command in COMMANDS)
+    assert "..." not in told.partition("Start:")[2]
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command != "bench"])
+def test_every_command_has_help_with_an_example(defter: Program, command: str) -> None:
+    told = defter.ok(command, "--help")
+
+    assert "Example:\n" in told
+    assert f"defter {command}" in told.partition("Example:\n")[2]
+
+
+def test_the_installed_program_tells_its_version(defter: Program) -> None:
+    done = defter.installed("--version")
+
+    assert (done.code, done.stdout.split()[0]) == (0, "defter")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["transfer", "a", "b", "QAZ", "3.5"], "The scale of QAZ is 2: 1 QAZ is 100 parts; 3.5 QAZ is 350"),
+        (["transfer", "a", "b", "QAZ", "3,50"], "3,50 QAZ is 350"),
+        (["transfer", "a", "b", "QAZ", "0.001"], "The scale of QAZ is 2: 1 QAZ is 100 parts"),
+        (["transfer", "a", "b", "QAZ", "0"], "'0' is no amount: expected digits, 1 to 9223372036854775807"),
+        (["transfer", "a", "b", "QAZ", "9223372036854775808"], "is no amount"),
+        (["transfer", "a", "b", "QAZ", "1e3"], "is no amount"),
+        (["transfer", "a", "b", "qaz", "5"], "'qaz' is not a unit"),
+        (["transfer", "a b", "b", "QAZ", "5"], "'a b' is not an account's name"),
+        (["open", "@alice"], "'@alice' is not an account's name"),
+        (["open-ledger", "Main"], "'Main' is not a ledger's name"),
+        (["show", "with space"], "'with space' is not an id"),
+        (["balance", "a", "--as-of", "yesterday"], "'yesterday' is neither a sequence nor a time"),
+        (["statement", "a", "--after", "7"], "'7' is no id of a posting, such as 42.0"),
+        (["transfer", "a", "b", "QAZ", "5", "--metadata", "x"], "'x' is not KEY=VALUE"),
+        (["setup", "--partitions", "0"], "0 is not in the range"),
+        (["nonsense"], "No such command 'nonsense'"),
+    ],
+)
+def test_wrong_usage_is_named_and_exits_2(defter: Program, arguments: list[str], said: str) -> None:
+    done = defter.run(*arguments)
+
+    assert done.code == WRONG_USE
+    assert said in " ".join(done.stderr.split())
+
+
+def test_simulating_needs_nothing_but_a_file(defter: Program, tmp_path: Path) -> None:
+    file = tmp_path / "commands.jsonl"
+    file.write_text('{"type":"open-ledger.v1","id":"a","at":"2026-01-01T00:00:00Z"}\nnonsense\n')
+
+    event, letter = map(json.loads, defter.ok("simulate", str(file)).splitlines())
+
+    assert event == {
+        "type": "ledger-opened.v1",
+        "ledger": "main",
+        "sequence": 1,
+        "at": "2026-01-01T00:00:00.000Z",
+        "command": "a",
+    }
+    assert (letter["type"], letter["line"], letter["reason"]) == ("dead-letter", 2, "MALFORMED")
+
+
+@pytest.mark.parametrize(
+    ("parts", "scale", "shown"),
+    [(-305, 2, "-3.05"), (7, 0, "7"), (5, 3, "0.005"), (-(2**63), 18, "-9.223372036854775808"), (5, None, None)],
+)
+def test_minimal_parts_in_whole_units(parts: int, scale: int | None, shown: str | None) -> None:
+    assert whole(parts, scale) == shown
+
+
+def test_what_came_from_outside_cannot_speak_to_the_terminal() -> None:
+    assert printable("a\x1b[31mb\u202ec\nd") == "a\\x1b[31mb\\u202ec\nd"
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("at postgresql://ann:hunter2@db:5432/x", "at postgresql://ann:***@db:5432/x"),
+        ("host=db password='hun ter2' user=ann", "host=db password=*** user=ann"),
+        ("sslpassword = hunter2", "sslpassword = ***"),
+        ("nothing of the kind", "nothing of the kind"),
+    ],
+)
+def test_a_password_is_masked_wherever_it_stands(said: str, shown: str) -> None:
+    assert without_passwords(said) == shown
