@@ -1,12 +1,14 @@
 """Installations with real processes. What a test starts ends with it; when it fails, what they said is shown."""
 
+import secrets
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
-from services.dev import Installation
+from services.dev import Installation, archive
 from services.kafka.topics import delete
 from tests.system.house import House
 
@@ -35,22 +37,34 @@ async def make_house(
         await delete(house.kafka, house.topics.all())
 
 
-@pytest.fixture
-def servers(own_installation: Callable[[], Installation]) -> Installation:
-    """A PostgreSQL and a Kafka of one's own, to be stopped and killed."""
-    return own_installation()
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """A PostgreSQL and a Kafka for the tests of one file, to be stopped and killed."""
+    installation = Installation(tmp_path_factory.mktemp("servers"), keep=False)
+    archive.make()
+    installation.start()
+    yield installation
+    installation.stop()
 
 
 @pytest.fixture
 async def make_own_house(
     servers: Installation, prefix: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> AsyncIterator[MakeHouse]:
-    """Sets up an installation on servers of its own."""
+    """Sets up an installation on servers that may be stopped and killed."""
     request.node.stash[_LOGS] = tmp_path
+    for server in (servers.postgres, servers.kafka):
+        if not server.running:
+            server.run()
     made: list[House] = []
 
     async def make(partitions: int = 1) -> House:
-        made.append(House(*servers.addresses, prefix, tmp_path, partitions))
+        database, dsn = f"t_{secrets.token_hex(6)}", servers.addresses.database
+        with psycopg.connect(dsn, autocommit=True) as superuser:
+            superuser.execute(f"create database {database}".encode())
+        made.append(
+            House(dsn.rpartition("/")[0] + f"/{database}", servers.addresses.kafka, prefix, tmp_path, partitions)
+        )
         await made[-1].set_up()
         return made[-1]
 

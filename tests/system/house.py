@@ -92,8 +92,9 @@ class House:
         async with asyncio.timeout(PATIENTLY_S):
             while True:
                 try:
-                    await outbox.send(messages)
-                    # Some may have been sent before, unheard.
+                    if messages:
+                        await outbox.send(messages)
+                    # Some may have been sent before, unheard, or by others.
                     self.sent[partition] = (await outbox.bounds()).end
                 except Away:
                     await asyncio.sleep(0.1)
@@ -118,8 +119,9 @@ class House:
         return records
 
     async def settled(self) -> None:
-        """Wait until all that was sent is decided, published and projected."""
+        """Wait until all that was sent, by whomever, is decided, published and projected."""
         for partition in range(self.partitions):
+            await self.send(partition, ())
             await self.until(at_rest, partition)
 
     async def decided(self, partition: int = 0) -> None:

@@ -122,6 +122,13 @@ class Process:
         waits: dict[str, str] = told["waits"]
         return waits
 
+    async def answers(self) -> None:
+        """Wait until it answers at all."""
+        async with asyncio.timeout(PATIENTLY_S):
+            while await self.waits_for() is None:
+                self.must_run()
+                await asyncio.sleep(0.02)
+
     async def ready(self) -> None:
         """Wait until it waits for nothing."""
         async with asyncio.timeout(PATIENTLY_S):
