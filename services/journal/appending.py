@@ -1,13 +1,14 @@
 """Adds batches to the journal of one shard, and knows after every accident whether a batch is in.
 
-A commit whose answer was lost is looked up, never assumed:
+A commit whose answer was lost is never assumed. The same batch is sent again; where the place of the shard is not the
+one that it must move, that fails, and is looked up:
 
-    my epoch, the old `next`    it is not in: append the same rows again
+    my epoch, the old `next`    something else is wrong: stop
     my epoch, the new `next`    it is in
     another epoch               another writer has the shard: step back
 
-The server may still be at it while it is looked up. That is harmless: of the two the first to have the row of the shard
-moves it, and the other then fails to. So appending again waits for the first, and finds the row moved.
+The server may still be at the first when the second comes. That is harmless: one of them has the row of the shard first
+and moves it; the other waits for that, and fails.
 """
 
 from typing import Any, Final
@@ -56,13 +57,11 @@ class Appender:
         self._recorder = ShardRecorder(connections, shard)
         self._standing: Standing | None = None
         self._seals: dict[str, Seal] = {}
-        self._in_doubt = False
 
     def claim(self, rules: str) -> Standing:
         """Raise the epoch and note the rules. Raises as `Journal.claim`."""
         self._standing = None
         self._seals = {}
-        self._in_doubt = False
         with answers.understood(), self._connections.connection() as connection, connection.transaction():
             row = connection.execute(_CLAIM, (self._shard,)).fetchone()
             if row is None:
@@ -77,7 +76,7 @@ class Appender:
     def append(self, batch: Batch) -> None:
         """Try once to store `batch`.
 
-        After `Away`, call again with the same batch: it looks up whether that is in before it does anything else.
+        After `Away`, call again with the same batch: if that is in by now, it is found to be.
 
         Raises:
             Away: it may be in or not.
@@ -88,11 +87,8 @@ class Appender:
         assert batch.next > standing.next or not (batch.entries or batch.ids or batch.dead_letters), (
             "what is stored moves `next`"
         )
-        if self._in_doubt and self._is_in(batch, standing):
-            seals = self._next_seals(batch)
-        else:
-            seals = self._store(batch, standing)
-        self._in_doubt = False
+        seals = self._next_seals(batch)
+        self._store(Append(batch, standing, seals))
         self._seals.update(seals)
         self._standing = Standing(batch.next, standing.epoch, batch.replied, batch.last_at_ms, batch.last_digest)
 
@@ -101,19 +97,17 @@ class Appender:
             raise OtherWriter(f"shard {self._shard} is not claimed")
         return self._standing
 
-    def _store(self, batch: Batch, standing: Standing) -> dict[str, Seal]:
-        seals = self._next_seals(batch)
+    def _store(self, append: Append) -> None:
+        """Store it, or find that it is in already: then the place that it was to move has moved, and the move fails."""
         try:
-            self._recorder.append(Append(batch, standing, seals))
+            self._recorder.append(append)
         except PersistenceError as error:
-            self._in_doubt = True
             cause = answers.cause(error)
             if not isinstance(cause, psycopg.IntegrityError):
                 raise answers.meaning(cause) from cause
-            if not self._is_in(batch, standing):
+            if not self._is_in(append.batch, append.standing):
                 said = f"{cause.diag.message_primary}: {cause.diag.message_detail}"
-                raise self._unexpected(f"offset {standing.next}: {said}, though nobody claimed it") from cause
-        return seals
+                raise self._unexpected(f"offset {append.standing.next}: {said}, though nobody claimed it") from cause
 
     def _is_in(self, batch: Batch, standing: Standing) -> bool:
         """Look up whether `batch`, for which the shard stood at `standing`, is in."""

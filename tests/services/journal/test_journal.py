@@ -206,6 +206,17 @@ async def test_the_chain_of_seals_goes_on_with_the_next_writer(shard: Shard) -> 
     assert shard.seals("main")[4] == seal(NOTHING_YET, [entry(sequence).data for sequence in range(1, 5)])
 
 
+async def test_who_takes_the_shard_back_goes_on_where_the_other_stopped(shard: Shard) -> None:
+    first, second = shard.open(), shard.open()
+    await first.append(opening(await first.claim(RULES)))
+    await second.append(batch(await second.claim(RULES), [entry(4)]))
+
+    await first.append(batch(await first.claim(RULES), [entry(5)]))
+
+    assert [row.sequence for row in await rows(first)] == [1, 2, 3, 4, 5]
+    assert shard.seals("main")[5] == seal(NOTHING_YET, [entry(sequence).data for sequence in range(1, 6)])
+
+
 async def test_whoever_lost_the_shard_can_append_no_more(shard: Shard) -> None:
     old, new = shard.open(), shard.open()
     standing = await old.claim(RULES)

@@ -14,6 +14,7 @@ from services.journal.postgres import PostgresJournal
 from services.journal.seals import NOTHING_YET, seal
 from tests.services.journal.batches import after, batch, entry, key, letter, opening
 from tests.services.journal.conftest import PostgresShard, sequences
+from tests.services.journal.test_waking import LONG_S, woken
 from tests.services.journal.wire import COMMIT, Cut, Wire, after_bytes, after_commit, before_commit
 
 
@@ -197,16 +198,14 @@ async def test_who_waits_for_commits_is_woken_again_after_a_cut(
 ) -> None:
     writer = postgres_shard.open()
     standing = await writer.claim("1")
-    await journal.changed(3600)
+    await journal.changed(LONG_S)
     wire.drop()
-    await journal.changed(3600)
-    await journal.changed(3600)
+    await journal.changed(LONG_S)
+    await journal.changed(LONG_S)
 
-    waiting = asyncio.ensure_future(journal.changed(3600))
-    await asyncio.sleep(0.05)
     await writer.append(opening(standing))
 
-    await waiting
+    assert await woken(journal)
 
 
 async def test_closing_cuts_short_an_append_that_waits_and_the_next_writer_finds_it_whole_or_not_at_all(
