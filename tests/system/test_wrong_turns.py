@@ -1,15 +1,12 @@
 """What answers, but is not what is expected: each names itself and what to do about it, and ends with exit 3.
 
-A wrong setting is exit 2. Nothing is skipped in silence, and nothing is changed.
+Nothing is skipped in silence, and nothing is changed. Wrong settings: `tests/system/test_wrong_settings.py`.
 """
 
 import asyncio
-import os
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -17,18 +14,16 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
 from aiokafka.structs import TopicPartition
 
-from services.dev import ports
 from services.kafka.ports import Message
 from services.kafka.topics import create, delete, describe
 from services.migrations import NEWEST
 from services.settings import Secret, Settings
 from services.setup import setup
+from tests.services.cli.program import DEFTER, Program
 from tests.system.conftest import MakeHouse
 from tests.system.house import House
 
-DEFTER = Path(sys.executable).with_name("defter")
 NOT_EXPECTED = 3
-WRONG_SETTING = 2
 
 
 async def test_commands_made_anew(make_house: MakeHouse) -> None:
@@ -117,7 +112,9 @@ async def test_an_events_topic_made_anew_is_filled_again_when_somebody_says_so(m
 
     await accept_topics(house)
     arguments = (DEFTER, "publisher", "--from-position", "0")
-    running = await asyncio.create_subprocess_exec(*arguments, env=environment(house), stderr=subprocess.DEVNULL)
+    running = await asyncio.create_subprocess_exec(
+        *arguments, env=program(house).environment, stderr=subprocess.DEVNULL
+    )
     await house.until(lambda reach: reach.published == reach.stored)
     running.terminate()
 
@@ -197,67 +194,18 @@ async def test_a_database_that_is_not_there(make_house: MakeHouse) -> None:
     assert "remedy: check user, password and database in DEFTER_DATABASE" in said
 
 
-@pytest.mark.parametrize("missing", ["DEFTER_DATABASE", "DEFTER_KAFKA"])
-def test_one_command_waits_for_what_does_not_answer_but_not_for_ever(installation: Any, missing: str) -> None:
-    nobody = {"DEFTER_DATABASE": f"postgresql://u:hunter2@127.0.0.1:{ports.pick()}/d"}
-    nobody["DEFTER_KAFKA"] = f"127.0.0.1:{ports.pick()}"
-    settings = {"DEFTER_DATABASE": installation.database, "DEFTER_KAFKA": installation.kafka, missing: nobody[missing]}
-
-    done = defter(settings, "setup", "--timeout", "1")
-
-    assert done.returncode == NOT_EXPECTED
-    assert {"DEFTER_DATABASE": "PostgreSQL", "DEFTER_KAFKA": "Kafka"}[missing] in done.stderr
-    assert "hunter2" not in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("setting", "value", "expected"),
-    [
-        ("DEFTER_LOG", "loud", "DEFTER_LOG is 'loud'; expected console or json"),
-        ("DEFTER_KAFKA", "kafka", "DEFTER_KAFKA names 'kafka'; expected host:port"),
-        ("DEFTER_DATABASE", "u:hunter2@h/d", "DEFTER_DATABASE is no DSN; expected something like"),
-        ("DEFTER_PORT", "eighty", "DEFTER_PORT is 'eighty'; expected a port"),
-    ],
-)
-def test_a_wrong_setting_is_named_with_what_was_expected(setting: str, value: str, expected: str) -> None:
-    settings = {"DEFTER_DATABASE": "postgresql://u@h/d", "DEFTER_KAFKA": "127.0.0.1:1"}
-
-    done = defter({**settings, setting: value}, "writer")
-
-    assert done.returncode == WRONG_SETTING
-    assert expected in done.stderr
-    assert "hunter2" not in done.stderr
-
-
-def test_without_any_setting_and_without_a_local_installation_it_is_said_how_to_get_one(tmp_path: Path) -> None:
-    done = defter({"XDG_DATA_HOME": str(tmp_path)}, "accounts")
-
-    assert done.returncode == WRONG_SETTING
-    assert "no local installation runs" in done.stderr
-    assert "defter dev" in done.stderr
-
-
 async def refused(house: House, name: str, *, dsn: str = "") -> str:
     """Start a process that must end with exit 3, and return what it said last: one sentence and what to do."""
-    done = await asyncio.to_thread(defter, environment(house) | ({"DEFTER_DATABASE": dsn} if dsn else {}), name)
-    assert done.returncode == NOT_EXPECTED, done.stderr
+    done = await asyncio.to_thread(program(house, dsn).installed, name)
+    assert done.code == NOT_EXPECTED, done.stderr
     assert "Traceback" not in done.stderr
     return done.stderr.rpartition("defter: ")[2]
 
 
-def defter(settings: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the installed program to its end."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("DEFTER_")}
-    return subprocess.run(
-        [DEFTER, *arguments], env=ours | settings, capture_output=True, text=True, check=False, timeout=90
-    )
-
-
-def environment(house: House) -> dict[str, str]:
-    """Return the settings of an installation."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("DEFTER_")}
+def program(house: House, dsn: str = "") -> Program:
+    """Return the program with the settings of an installation, or with another database."""
     kafka, prefix = house.kafka.servers, house.topics.prefix
-    return ours | {"DEFTER_DATABASE": house.dsn, "DEFTER_KAFKA": kafka, "DEFTER_PREFIX": prefix}
+    return Program({"DEFTER_DATABASE": dsn or house.dsn, "DEFTER_KAFKA": kafka, "DEFTER_PREFIX": prefix})
 
 
 def commands(count: int) -> list[Message]:

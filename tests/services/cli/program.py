@@ -91,6 +91,22 @@ class Program:
         return _COLOURS.sub("", shown.decode().replace("\r\n", "\n"))
 
 
+def deposit(ledger: str, account: str, amount: int) -> dict[str, Any]:
+    """Return a command that brings QAZ into an account from the account `world`."""
+    movements = [move("world", account, amount)]
+    return {"type": "transfer.v1", "id": "deposit", "ledger": ledger, "kind": "deposit", "movements": movements}
+
+
+def move(source: str, destination: str, amount: int) -> dict[str, Any]:
+    """Return a movement of QAZ."""
+    return {"source": source, "destination": destination, "unit": "QAZ", "amount": amount}
+
+
+def as_lines(lines: list[dict[str, Any]]) -> bytes:
+    """Return commands as JSON Lines."""
+    return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+
+
 def _read(descriptor: int) -> bytes:
     """Read what appears; nothing when the other end is closed, which Linux calls an error."""
     try:

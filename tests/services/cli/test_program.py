@@ -9,7 +9,6 @@ import secrets
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -19,7 +18,7 @@ from services.kafka.topics import Topics, partition_of
 from services.settings import Kafka
 from services.supervisor import PARTS
 from tests.services.cli.conftest import ready
-from tests.services.cli.program import Program
+from tests.services.cli.program import Program, as_lines, deposit, move
 
 NO = 1
 NOT_EXPECTED = 3
@@ -278,19 +277,6 @@ def test_a_killed_process_is_started_again_and_none_outlives_the_supervisor(
 
     _, alive = psutil.wait_procs([*children, *again], timeout=60)
     assert not alive
-
-
-def deposit(ledger: str, account: str, amount: int) -> dict[str, Any]:
-    movements = [move("world", account, amount)]
-    return {"type": "transfer.v1", "id": "deposit", "ledger": ledger, "kind": "deposit", "movements": movements}
-
-
-def move(source: str, destination: str, amount: int) -> dict[str, Any]:
-    return {"source": source, "destination": destination, "unit": "QAZ", "amount": amount}
-
-
-def as_lines(lines: list[dict[str, Any]]) -> bytes:
-    return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
 
 
 def kafka_of(defter: Program) -> Kafka:
