@@ -31,9 +31,11 @@ with original as materialized (
     select key, originator_id, sequence from original
     union all
     select original.key, reversal.originator_id, reversal.sequence
-      from original join journal.shard_{shard}_ids as reversal
-        on reversal.originator_id = original.originator_id and reversal.reverses = original.sequence
-       and reversal.reverses is not null
+      from original, lateral (
+          select originator_id, sequence from journal.shard_{shard}_ids as ids
+           where ids.originator_id = original.originator_id and ids.reverses = original.sequence
+             and ids.reverses is not null offset 0
+      ) as reversal
 )
 select uuid_send(place.key), events.state
   from place join journal.shard_{shard}_events as events
