@@ -1,5 +1,7 @@
 """Commands that look at what goes on: `watch`, `status`."""
 
+import contextlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,7 +25,11 @@ commands = click.Group()
 def watch(ledger: str | None, every: bool, timeout_s: float, **how: Any) -> None:
     """Follow the events of a ledger as they are published, until Ctrl-C. With --json: their bytes, untouched."""
     settings = here()
-    wait_for(_watch(settings, None if every else ledger or settings.ledger, timeout_s, **how))
+    of = None if every else ledger or settings.ledger
+    if sys.stdout.isatty():
+        screen.tell(f"events of {of or 'every ledger'}, as they are published; Ctrl-C ends it")
+    with contextlib.suppress(KeyboardInterrupt):
+        wait_for(_watch(settings, of, timeout_s, **how))
 
 
 @commands.command(epilog=options.example("defter status"))

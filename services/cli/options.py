@@ -14,35 +14,34 @@ class Form(click.ParamType[str]):
 
     Args:
         name: what it is called in usage lines.
-        pattern: what the whole text must match.
+        value: the name of the form in `schemas.values`.
         expected: the same, for people.
     """
 
-    def __init__(self, name: str, pattern: str, expected: str) -> None:
+    def __init__(self, name: str, value: str, expected: str) -> None:
         self.name = name
-        self._pattern = re.compile(pattern, re.ASCII)
+        self._value = value
         self._expected = expected
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the text. Fails, with exit 2, where it has another form."""
-        if not self._pattern.fullmatch(value):
+        import msgspec
+
+        from schemas import values
+
+        try:
+            return str(msgspec.convert(value, getattr(values, self._value)))
+        except msgspec.ValidationError:
             self.fail(f"{value!r} is not {self._expected}", param, ctx)
-        return value
 
 
-LEDGER = Form("ledger", r"[a-z][a-z0-9-]{0,62}", "a ledger's name: a small letter, then letters, digits and '-'")
+LEDGER = Form("ledger", "LedgerName", "a ledger's name: a small letter, then small letters, digits and '-'")
 ACCOUNT = Form(
-    "account",
-    r"[A-Za-z0-9][A-Za-z0-9._:/+#@-]{0,127}",
-    "an account's name: a letter or digit, then letters, digits and . _ : / + # @ -",
+    "account", "AccountName", "an account's name: a letter or digit, then letters, digits and . _ : / + # @ -"
 )
-PARTY = Form(
-    "account",
-    r"[A-Za-z0-9][A-Za-z0-9._:/+#@-]{0,127}|@[a-z0-9][a-z0-9._-]{0,62}",
-    "an account's name, such as alice, or alias, such as @alice",
-)
-UNIT = Form("unit", r"[A-Z0-9]{1,16}", "a unit: 1 to 16 capital letters and digits, such as QAZ")
-ID = Form("id", r"[!-~]{1,128}", "an id: 1 to 128 visible ASCII characters")
+PARTY = Form("account", "Party", "an account's name, such as alice, or alias, such as @alice")
+UNIT = Form("unit", "Unit", "a unit: 1 to 16 capital letters and digits, such as QAZ")
+ID = Form("id", "CommandId", "an id: 1 to 128 visible ASCII characters")
 
 
 class Metadata(click.ParamType[tuple[str, str]]):
@@ -67,10 +66,9 @@ class Posting(click.ParamType[tuple[int, int]]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
         """Return sequence and index. Fails, with exit 2, where it has another form."""
-        match = re.fullmatch(r"([1-9][0-9]{0,18})\.(0|[1-9][0-9]{0,9})", str(value), re.ASCII)
-        if match is None:
-            self.fail(f"{value!r} is no id of a posting, such as 42.0", param, ctx)
-        return int(match[1]), int(match[2])
+        said = Form(self.name, "PostingId", "the id of a posting, such as 42.0").convert(value, param, ctx)
+        sequence, _, index = said.partition(".")
+        return int(sequence), int(index)
 
 
 POSTING = Posting()

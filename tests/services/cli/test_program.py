@@ -226,6 +226,14 @@ def test_the_doctor_finds_nothing_wrong_and_tells_no_password(defter: Program) -
     assert "hunter2" not in done.stdout + done.stderr
 
 
+def test_the_doctor_names_what_is_wrong_and_the_remedy(defter: Program) -> None:
+    done = Program(defter.settings | {"DEFTER_PREFIX": "wrong."}).run("doctor")
+
+    assert done.code == NOT_EXPECTED
+    assert f"WRONG the database serves the topics {defter.settings['DEFTER_PREFIX']}…, not wrong.…" in done.stdout
+    assert f"remedy: set DEFTER_PREFIX={defter.settings['DEFTER_PREFIX']}" in done.stdout
+
+
 def test_simulating_on_a_ledger_shows_what_would_be_and_changes_nothing(defter: Program, ledger: str) -> None:
     line = {"type": "transfer.v1", "id": "would-be", "ledger": ledger, "movements": [move("alice", "bob", 400)]}
     event, alice, bob = defter.json("simulate", "--on", ledger, "--balances", stdin=as_lines([line]))

@@ -58,7 +58,7 @@ def test_the_installed_program_tells_its_version(defter: Program) -> None:
         (["open-ledger", "Main"], "'Main' is not a ledger's name"),
         (["show", "with space"], "'with space' is not an id"),
         (["balance", "a", "--as-of", "yesterday"], "'yesterday' is neither a sequence nor a time"),
-        (["statement", "a", "--after", "7"], "'7' is no id of a posting, such as 42.0"),
+        (["statement", "a", "--after", "7"], "'7' is not the id of a posting, such as 42.0"),
         (["transfer", "a", "b", "QAZ", "5", "--metadata", "x"], "'x' is not KEY=VALUE"),
         (["setup", "--partitions", "0"], "0 is not in the range"),
         (["nonsense"], "No such command 'nonsense'"),
