@@ -107,7 +107,7 @@ class Publisher:
         if not rows or rows[0].position != position or rows[0].data != last.value:
             raise Unexpected(
                 f"the last event published, position {position} at offset {last.offset}, is not in the journal",
-                "the database was restored from before it: see docs/incidents.md, `database restored`",
+                "the database was restored from before it: restore one that has what subscribers have seen",
             )
 
     async def _send(self, rows: Sequence[Row]) -> list[Row]:

@@ -118,6 +118,7 @@ class Writer:
 
     async def _take_over(self) -> None:
         """Make sure of the topic, claim the shard, load its ledgers, and begin where the last transaction ended."""
+        self._readiness.waits(self._part, "loading")
         standing = await patiently(self._part, self._journal.standing, self._readiness)
         await patiently(self._part, lambda: _same_topic(self._inbox, standing), self._readiness)
         standing = await patiently(self._part, lambda: self._journal.claim(RULES), self._readiness)
@@ -220,7 +221,7 @@ async def _same_topic(inbox: Inbox, standing: Standing) -> None:
         Unexpected: it is shorter, begins later, or the record before `next` is another.
     """
     remedy = (
-        "bring the topic back, or see docs/incidents.md, `commands topic made anew`: "
+        "bring back the topic that was read before, or begin anew with a fresh database and another DEFTER_PREFIX; "
         "the journal is whole, only the place to read on from is in question"
     )
     where = f"commands partition {inbox.partition}"
