@@ -160,7 +160,7 @@ async def _check_dead_letters(connection: Connection, house: House, model: Model
 
 
 async def _check_read_models(connection: Connection, model: Model) -> None:
-    """Balances, outcomes, accounts and open holds are those of the model; each unit sums to zero."""
+    """Balances and outcomes are those of the model; each unit sums to zero."""
     ledgers = sorted(model.shard.ledgers)
     balances = await _all(
         connection,
@@ -174,6 +174,21 @@ async def _check_read_models(connection: Connection, model: Model) -> None:
         for unit, totals in account.totals.items()
     ]
     _same(sorted(balances), sorted(should_be), "the balances")
+    sums = await _all(
+        connection, "select ledger, unit, balance from read.trial_balance where ledger = any(%s)", ledgers
+    )
+    assert all(balance == 0 for *_, balance in sums), sums
+    outcomes = await _all(
+        connection,
+        "select ledger, sequence, command, coalesce(reason, '') from read.outcomes where ledger = any(%s)",
+        ledgers,
+    )
+    _same(sorted(outcomes), sorted(_outcomes(model)), "the outcomes")
+    await _check_present_state(connection, model, ledgers)
+
+
+async def _check_present_state(connection: Connection, model: Model, ledgers: list[str]) -> None:
+    """Accounts and open holds are those of the model."""
     accounts = await _all(
         connection,
         "select ledger, account, version, policy, floor, alias from read.accounts where ledger = any(%s)",
@@ -193,16 +208,6 @@ async def _check_read_models(connection: Connection, model: Model) -> None:
         sorted((ledger.name, hold) for ledger in model.shard.ledgers.values() for hold in ledger.holds),
         "the open holds",
     )
-    sums = await _all(
-        connection, "select ledger, unit, balance from read.trial_balance where ledger = any(%s)", ledgers
-    )
-    assert all(balance == 0 for *_, balance in sums), sums
-    outcomes = await _all(
-        connection,
-        "select ledger, sequence, command, coalesce(reason, '') from read.outcomes where ledger = any(%s)",
-        ledgers,
-    )
-    _same(sorted(outcomes), sorted(_outcomes(model)), "the outcomes")
 
 
 def _outcomes(model: Model) -> list[tuple[str, int, str, str]]:
