@@ -59,7 +59,7 @@ DEFAULT = '{"type":"define-book.v1","id":"19","book":"default","accounts":["alic
 @example("cash", "vault", "QAZ", 1, "deposit", False)
 @example("cash", "vault", "QAZ", 100, "deposit", False)
 @example("alice", "bob", "QAZ", 1, "transfer", True)
-def test_what_is_asked_at_once_is_what_is_asked_one_by_one(  # noqa: PLR0917 - hypothesis gives one an argument
+def test_what_is_asked_at_once_is_what_is_asked_one_by_one(
     source: str, destination: str, unit: str, amount: int, kind: str, default: bool
 ) -> None:
     ledger = opened(default=default)
