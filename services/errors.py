@@ -1,7 +1,7 @@
 """What can go wrong around the ledger, by who can do something about it.
 
-`Away` passes by itself: wait and try again. `Unexpected` and `WrongSetting` need a person: each says what it met and what
-to do. Everything else is a bug, and a bug ends the process, because a restart is safe.
+`Away` passes by itself: wait and try again. `Unexpected` and `WrongSetting` need a person: each says what it met and
+what to do. Everything else is a bug, and a bug ends the process, because a restart is safe.
 """
 
 
