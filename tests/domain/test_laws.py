@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, get_args
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
@@ -99,7 +99,13 @@ class Life(RuleBasedStateMachine):
 
 
 TestLife = Life.TestCase
-TestLife.settings = settings(max_examples=60, stateful_step_count=30, derandomize=os.environ.get("CI") == "true")
+TestLife.settings = settings(
+    max_examples=60,
+    stateful_step_count=30,
+    derandomize=os.environ.get("CI") == "true",
+    report_multiple_bugs=False,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),
+)
 
 
 def folded(stored: list[bytes]) -> Ledger:
