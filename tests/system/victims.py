@@ -86,21 +86,22 @@ class Victim:
 
 
 class VictimProcess(Victim):
-    """A process: it is held until it is far behind, let go, and killed while it catches up."""
+    """A process, or one of several: it is held until it is far behind, let go, and killed while it catches up."""
 
-    def __init__(self, house: House, process: Process, work: Work) -> None:
-        super().__init__(process.name, house, work)
-        self._process = process
+    def __init__(self, house: House, processes: list[Process], work: Work) -> None:
+        super().__init__(processes[0].name, house, work)
+        self._processes = processes
 
     async def _die(self, chance: random.Random) -> int:
-        self._process.signal(signal.SIGSTOP)
+        process = chance.choice(self._processes)
+        process.signal(signal.SIGSTOP)
         reaches = await self._until(lambda reaches: self._there(reaches) > self._done(reaches) + FAR)
-        self._process.signal(signal.SIGCONT)
+        process.signal(signal.SIGCONT)
         await asyncio.sleep(chance.uniform(0, 0.1))
-        self._process.kill()
+        process.kill()
         lag = self._there(reaches) - self._done(await self._look())
         await asyncio.sleep(chance.uniform(0, 0.5))
-        self._process.start()
+        process.start()
         return lag
 
 
@@ -129,13 +130,14 @@ DECIDES_AND_PUBLISHES = Work(lambda reach: reach.sent + reach.stored, lambda rea
 
 
 def everyone(house: House, servers: Installation) -> list[Victim]:
-    """Start the three processes, and make victims of them and of both servers."""
-    writer, publisher, projector = (house.start(name) for name in ("writer", "publisher", "projector"))
+    """Start two writers, a publisher and a projector, and make victims of them and of both servers."""
+    names = (["writer"] * 2, ["publisher"], ["projector"])
+    writers, publishers, projectors = ([house.start(name) for name in same] for same in names)
     postgres, kafka = servers.postgres, servers.kafka
     return [
-        VictimProcess(house, writer, DECIDES),
-        VictimProcess(house, publisher, PUBLISHES),
-        VictimProcess(house, projector, PROJECTS),
+        VictimProcess(house, writers, DECIDES),
+        VictimProcess(house, publishers, PUBLISHES),
+        VictimProcess(house, projectors, PROJECTS),
         VictimServer(house, postgres, postgres.stop_at_once, postgres.run, DECIDES),
         VictimServer(house, kafka, kafka.kill, kafka.run, DECIDES_AND_PUBLISHES),
     ]
