@@ -18,6 +18,7 @@ from typing import Any
 import hypothesis
 import psycopg
 import pytest
+import structlog
 
 from services.dev import Addresses, Installation, archive
 from tests.servers import Servers, ask
@@ -28,6 +29,14 @@ CI = os.environ.get("CI") == "true"
 # How long an example takes says nothing about the ledger.
 hypothesis.settings.register_profile("defter", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("defter")
+
+
+@pytest.fixture(autouse=True)
+def own_log() -> Iterator[None]:
+    """How a test's lines are logged ends with it: its streams are closed then."""
+    yield
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
 
 
 @pytest.fixture(scope="session")

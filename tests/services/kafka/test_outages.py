@@ -188,7 +188,7 @@ async def test_letting_go_of_a_broker_that_hangs_does_not_hang(
     finally:
         broker.signal(signal.SIGCONT)
 
-    assert sending.cancelled()
+    assert sending.cancelled() or isinstance(sending.exception(), Away)
 
 
 @pytest.mark.usefixtures("impatient")
