@@ -87,7 +87,7 @@ class Appender:
         assert batch.next > standing.next or not (batch.entries or batch.ids or batch.dead_letters), (
             "what is stored moves `next`"
         )
-        seals = self._next_seals(batch)
+        seals = self._next_seals(batch, standing)
         self._store(Append(batch, standing, seals))
         self._seals.update(seals)
         self._standing = Standing(batch.next, standing.epoch, batch.replied, batch.last_at_ms, batch.last_digest)
@@ -120,8 +120,8 @@ class Appender:
             raise self._unexpected(f"it stands at offset {found.next}, not {expected}, though nobody claimed it")
         return found.next == batch.next != standing.next
 
-    def _next_seals(self, batch: Batch) -> dict[str, Seal]:
-        """Seal what `batch` adds to each ledger that it touches."""
+    def _next_seals(self, batch: Batch, standing: Standing) -> dict[str, Seal]:
+        """Seal what `batch` adds to each ledger that it touches. Where another writer has sealed on, step back."""
         added: dict[str, list[Entry]] = {}
         for entry in batch.entries:
             added.setdefault(entry.ledger, []).append(entry)
@@ -133,6 +133,7 @@ class Appender:
             last = self._seals.get(ledger, Seal(0, NOTHING_YET))
             end = last.sequence + len(entries)
             if [entry.sequence for entry in entries] != list(range(last.sequence + 1, end + 1)):
+                self._is_in(batch, standing)
                 following = f"{entries[0].sequence}…{entries[-1].sequence}"
                 raise self._unexpected(
                     f"ledger {ledger} is sealed up to {last.sequence}, and {following} are to follow"

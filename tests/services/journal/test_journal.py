@@ -234,6 +234,20 @@ async def test_whoever_lost_the_shard_can_append_no_more(shard: Shard) -> None:
     assert (await new.recall(Wanted([key("main/4")], [], []))).ids[key("main/4")].sequence == 4
 
 
+async def test_whoever_lost_the_shard_is_told_so_also_where_the_other_has_gone_further(shard: Shard) -> None:
+    before = shard.open()
+    written = opening(await before.claim(RULES))
+    await before.append(written)
+    old, new = shard.open(), shard.open()
+    standing = await old.claim(RULES)
+    await new.append(batch(await new.claim(RULES), [entry(4), entry(5)]))
+
+    with pytest.raises(OtherWriter):
+        await old.append(batch(standing, [entry(4)]))
+
+    assert [row.sequence for row in await rows(new)] == [1, 2, 3, 4, 5]
+
+
 async def test_nobody_appends_who_has_not_claimed(shard: Shard) -> None:
     with pytest.raises(OtherWriter):
         await shard.open().append(opening(Standing(0, 0, 0, None, None)))
