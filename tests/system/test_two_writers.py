@@ -46,6 +46,8 @@ async def test_two_writers_that_take_a_partition_from_each_other_again_and_again
 
     async with asyncio.timeout(PATIENTLY_S):
         while any(writer.said().count("usurped") < TAKEN for writer in writers):
+            for writer in writers:
+                writer.must_run()
             await house.send(0, load.messages(30))
             await asyncio.sleep(0.02)
     for writer in writers:
