@@ -181,31 +181,6 @@ async def test_a_detail_that_no_database_takes_is_written_out(shard: Shard) -> N
     assert [each.detail for each in await journal.dead_letters(-1, 1)] == ["unknown field \\ud800 and \\u0000"]
 
 
-async def test_a_ledger_is_sealed_at_the_last_sequence_of_each_batch(shard: Shard) -> None:
-    journal = shard.open()
-    standing = await journal.claim(RULES)
-    first = batch(standing, [entry(1), entry(1, "other"), entry(2)], opened=["main", "other"])
-    await journal.append(first)
-    await journal.append(batch(after(first, standing), [entry(3)]))
-
-    assert shard.seals("main") == {
-        2: seal(NOTHING_YET, [entry(1).data, entry(2).data]),
-        3: seal(NOTHING_YET, [entry(1).data, entry(2).data, entry(3).data]),
-    }
-    assert shard.seals("other") == {1: seal(NOTHING_YET, [entry(1, "other").data])}
-
-
-async def test_the_chain_of_seals_goes_on_with_the_next_writer(shard: Shard) -> None:
-    journal = shard.open()
-    standing = await journal.claim(RULES)
-    await journal.append(opening(standing))
-    successor = shard.open()
-
-    await successor.append(batch(await successor.claim(RULES), [entry(4)]))
-
-    assert shard.seals("main")[4] == seal(NOTHING_YET, [entry(sequence).data for sequence in range(1, 5)])
-
-
 async def test_who_takes_the_shard_back_goes_on_where_the_other_stopped(shard: Shard) -> None:
     first, second = shard.open(), shard.open()
     await first.append(opening(await first.claim(RULES)))
