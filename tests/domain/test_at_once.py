@@ -59,6 +59,13 @@ DEFAULT = '{"type":"define-book.v1","id":"19","book":"default","accounts":["alic
 @example("cash", "vault", "QAZ", 1, "deposit", False)
 @example("cash", "vault", "QAZ", 100, "deposit", False)
 @example("alice", "bob", "QAZ", 1, "transfer", True)
+@example("alice", "alice", "QAZ", 1, "transfer", False)
+@example("alice", "cold", "QAZ", 1, "transfer", False)
+@example("cold", "alice", "QAZ", 1, "transfer", False)
+@example("alice", "home", "QAZ", 1, "transfer", False)
+@example("alice", "mint", "QAZ", 1, "transfer", False)
+@example("alice", "bob", "QAZ", 1, "capture", False)
+@example("cash", "alice", "QAZ", LARGEST, "deposit", False)
 def test_what_is_asked_at_once_is_what_is_asked_one_by_one(
     source: str, destination: str, unit: str, amount: int, kind: str, default: bool
 ) -> None:

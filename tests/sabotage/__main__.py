@@ -17,7 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from tests.sabotage.faults import FAULTS, ROOT, Fault
+from tests.sabotage.fault import ROOT, Fault
+from tests.sabotage.faults import FAULTS
 
 COPIED: Final = ("schemas", "domain", "projections", "services", "tests", "pyproject.toml")
 _GREEN: Final = 0

@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from tests.sabotage.faults import FAULTS, ROOT, Fault
+from tests.sabotage.fault import ROOT, Fault
+from tests.sabotage.faults import FAULTS
 
 NAMES = [fault.name for fault in FAULTS]
 

@@ -1,0 +1,150 @@
+"""Faults in the rules: each would book what must be refused, refuse what must be booked, or decide it differently."""
+
+from typing import Final
+
+from tests.sabotage.fault import Fault
+
+VECTORS: Final = "tests/domain/test_vectors.py"
+
+RULE_FAULTS: Final = (
+    Fault(
+        "two reasons are asked for in the wrong order",
+        "domain/transfers.py",
+        "        _unknown_pin(ledger, command.expect)\n        or same_account(legs)\n"
+        "        or unknown_unit(ledger, [leg.unit for leg in legs])\n",
+        "        _unknown_pin(ledger, command.expect)\n        or unknown_unit(ledger, [leg.unit for leg in legs])\n"
+        "        or same_account(legs)\n",
+        ("tests/domain/test_ladder.py",),
+    ),
+    Fault(
+        "the fee is not counted in the funds",
+        "domain/transfers.py",
+        "    settled = why or settle(changes)\n    if isinstance(settled, Objection):\n"
+        "        return refused(ledger, command, at, settled)\n"
+        "    if short := short_of_funds(ledger, settled.nets):\n",
+        "    settled = why or settle(changes)\n    if isinstance(settled, Objection):\n"
+        "        return refused(ledger, command, at, settled)\n"
+        "    paid = settle(changes[: 2 * len(command.movements)])\n    assert isinstance(paid, Settled)\n"
+        "    if short := short_of_funds(ledger, paid.nets):\n",
+        ("tests/domain/test_transfers.py", VECTORS),
+    ),
+    Fault(
+        "a floor is off by one",
+        "domain/state.py",
+        "return floor if policy is Policy.CAPPED_OVERDRAFT else None",
+        "return (floor or 0) - 1 if policy is Policy.CAPPED_OVERDRAFT else None",
+        ("tests/domain/test_transfers.py", VECTORS),
+    ),
+    Fault(
+        "what is held may be spent",
+        "domain/state.py",
+        "return self.credits - self.debits - self.held",
+        "return self.credits - self.debits",
+        ("tests/domain/test_holds.py", VECTORS),
+    ),
+    Fault(
+        "what is held is not given back",
+        "domain/ledger.py",
+        "ledger.accounts[part.source].totals[part.unit].held -= part.remaining",
+        "ledger.accounts[part.source].totals[part.unit].held -= 0",
+        ("tests/domain/test_holds.py", VECTORS),
+    ),
+    Fault(
+        "a ledger's time may go back",
+        "domain/decide.py",
+        "at = max(at, ledger.at)",
+        "at = at or ledger.at",
+        (VECTORS,),
+    ),
+    Fault(
+        "the fingerprint leaves the metadata out",
+        "schemas/codec.py",
+        "canonical = _canonical(command)",
+        "canonical = _canonical(msgspec.structs.replace(command, metadata={}))",
+        ("tests/schemas/test_codec.py", VECTORS),
+    ),
+    Fault(
+        "a field given twice is accepted",
+        "schemas/codec.py",
+        "if len(fields) != len(pairs):",
+        "if len(fields) > len(pairs):",
+        ("tests/schemas/test_strictness.py", "tests/domain/test_bad_inputs.py"),
+    ),
+    Fault(
+        "a part of a transfer is reversed again and again",
+        "domain/reversals.py",
+        "remainders = less(remainders, [_turned(moved) for moved in _movements(reversal)])",
+        "assert remainders, reversal",
+        ("tests/domain/test_reversals.py", VECTORS),
+    ),
+    Fault(
+        "an envelope is reversed again and again",
+        "domain/reversals.py",
+        "    if facts.reversals:\n        return _already_reversed(command)\n",
+        "",
+        ("tests/domain/test_reversals.py", VECTORS),
+    ),
+    Fault(
+        "parts of one command do not add up",
+        "domain/parts.py",
+        "    for movement in movements:\n        pots[movement[:3]] += movement.amount",
+        "    for movement in movements:\n        pots[movement[:3]] = max(pots[movement[:3]], movement.amount)",
+        ("tests/domain/test_holds.py", "tests/domain/test_reversals.py", VECTORS),
+    ),
+    Fault(
+        "a posting is consumed twice",
+        "domain/envelopes.py",
+        "if posting.end <= posting.account.totals[posting.unit].debits:",
+        "if posting.end < 0:",
+        ("tests/domain/test_envelopes.py", VECTORS),
+    ),
+    Fault(
+        "an envelope passes over an older posting",
+        "domain/envelopes.py",
+        "if totals.held or posting.start != reached.get(place, totals.debits):",
+        "if totals.held:",
+        ("tests/domain/test_envelopes.py", VECTORS),
+    ),
+    Fault(
+        "an envelope creates more than it consumes",
+        "domain/envelopes.py",
+        "if consumed != created:",
+        "if consumed > created:",
+        ("tests/domain/test_envelopes.py", VECTORS),
+    ),
+    Fault(
+        "a named book is not asked",
+        "domain/books.py",
+        "judged = [(book, account, unit) for account, unit, _ in changes]",
+        "judged = [(book, account, unit) for account, unit, _ in changes if account.book is not None]",
+        (VECTORS, "tests/domain/test_ladder.py"),
+    ),
+    Fault(
+        "an account's home book counts for nothing",
+        "domain/books.py",
+        "book = default if account.book is None else ledger.books[account.book]",
+        "book = default",
+        (VECTORS,),
+    ),
+    Fault(
+        "the short cut of transfers forgets that an account is frozen",
+        "domain/transfers.py",
+        "if source.state or destination.state or source.book or destination.book:",
+        "if source.book or destination.book:",
+        ("tests/domain/test_at_once.py",),
+    ),
+    Fault(
+        "a hold whose time has come stays open",
+        "domain/holds.py",
+        "expiry[0] <= at, ledger.expiring",
+        "expiry[0] < at, ledger.expiring",
+        ("tests/domain/test_holds.py", VECTORS),
+    ),
+    Fault(
+        "an ad gives more than its limit",
+        "domain/exchange.py",
+        "ad.limit - ad.taken >= so_far.yields",
+        "ad.limit >= so_far.yields",
+        ("tests/domain/test_exchange.py", VECTORS),
+    ),
+)
