@@ -12,9 +12,9 @@ from typing import Any, Final, Self
 from msgspec import Struct
 from msgspec.structs import replace
 
-from schemas.codec import MOST_BYTES, MalformedError, decode_command
-from schemas.commands import Transfer
-from schemas.values import DEFAULT_LEDGER
+from .codec import MOST_BYTES, MalformedError, decode_command
+from .commands import Transfer
+from .values import DEFAULT_LEDGER
 
 _Fields = Mapping[str, Any]
 

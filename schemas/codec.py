@@ -14,9 +14,9 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 from msgspec.structs import force_setattr
 
-from schemas.commands import Command, ShortTransfer, Transfer, UpdateAccount
-from schemas.events import Event
-from schemas.values import DEFAULT_LEDGER, LedgerName, Movement
+from .commands import Command, ShortTransfer, Transfer, UpdateAccount
+from .events import Event
+from .values import DEFAULT_LEDGER, LedgerName, Movement
 
 MOST_BYTES: Final = 64 * 1024
 """A larger command is not looked at."""

@@ -9,7 +9,7 @@ from typing import Annotated, TypeVar
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import force_setattr
 
-from schemas.values import (
+from .values import (
     DEFAULT_LEDGER,
     MOST_MOVEMENTS,
     AccountName,

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from schemas import values
-from schemas.reasons import Reason
-from schemas.values import DisplayName, Metadata, Policy, Scale, Sequence, Version
+from . import values
+from .reasons import Reason
+from .values import DisplayName, Metadata, Policy, Scale, Sequence, Version
 
 if TYPE_CHECKING:
-    from schemas.values import (
+    from .values import (
         AccountName,
         AccountType,
         AdId,

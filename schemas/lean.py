@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from schemas.events import TransferPosted
+from .events import TransferPosted
 
 TRANSFER: Final = str(TransferPosted.__struct_config__.tag)
 """The tag of the events that `decode_transfer` reads."""

@@ -88,7 +88,8 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         if isinstance(node, ast.ImportFrom):
-            yield node.lineno, "." * node.level + (node.module or "")
+            near = path.relative_to(ROOT).parts[: -node.level] if node.level else ()
+            yield node.lineno, ".".join([*near, *filter(None, [node.module])])
 
 
 @pytest.mark.parametrize("package", MAY_IMPORT)
@@ -98,6 +99,18 @@ def test_a_package_imports_only_what_it_may(package: str) -> None:
         for path in of(package)
         for line, name in imports(path)
         if name.split(".")[0] not in MAY_IMPORT[package]
+    ]
+
+    assert not found, listed(found)
+
+
+def test_the_published_language_is_found_under_whatever_name_it_is_installed() -> None:
+    """`defter_client` brings it along as `defter_client.schemas` (docs/adr/0008): it names itself nowhere."""
+    found = [
+        f"{named(path, node.lineno)} imports {node.module}"
+        for path in of("schemas")
+        for node in ast.walk(TREES[path])
+        if isinstance(node, ast.ImportFrom) and not node.level and (node.module or "").split(".")[0] == "schemas"
     ]
 
     assert not found, listed(found)
