@@ -5,6 +5,16 @@ Numbered SQL files in this folder, each applied once and never edited afterwards
 here to look.
 """
 
-from services.migrations.run import NEWEST, PROJECTOR, PUBLISHER, READER, WRITER, allow_read_models, check, migrate
+from services.migrations.run import (
+    NEWEST,
+    OPERATOR,
+    PROJECTOR,
+    PUBLISHER,
+    READER,
+    WRITER,
+    allow_read_models,
+    check,
+    migrate,
+)
 
-__all__ = ["NEWEST", "PROJECTOR", "PUBLISHER", "READER", "WRITER", "allow_read_models", "check", "migrate"]
+__all__ = ["NEWEST", "OPERATOR", "PROJECTOR", "PUBLISHER", "READER", "WRITER", "allow_read_models", "check", "migrate"]

@@ -22,7 +22,8 @@ WRITER: Final = "defter_writer"
 PUBLISHER: Final = "defter_publisher"
 PROJECTOR: Final = "defter_projector"
 READER: Final = "defter_reader"
-ROLES: Final = (WRITER, PUBLISHER, PROJECTOR, READER)
+OPERATOR: Final = "defter_operator"
+ROLES: Final = (WRITER, PUBLISHER, PROJECTOR, READER, OPERATOR)
 
 _SETUP_LOCK: Final = 0x0DEF7E12
 _TIMEOUT_S: Final = 10

@@ -5,7 +5,7 @@ import pytest
 from psycopg import errors, sql
 
 from services.journal.postgres import PostgresJournal
-from services.migrations import PROJECTOR, PUBLISHER, READER, WRITER
+from services.migrations import OPERATOR, PROJECTOR, PUBLISHER, READER, WRITER
 from tests.services.journal.batches import batch, entry, letter
 from tests.services.journal.conftest import PostgresShard
 
@@ -18,6 +18,7 @@ JOURNAL = {
     "seals": "seal",
     "releases": "rules",
     "outputs": "cluster_id",
+    "redriven": "corrected",
 }
 INSERTED_BY_WRITER = {"shard_0_events", "shard_0_ids", "ledgers", "dead_letters", "seals", "releases"}
 TABLES = [*JOURNAL, "offsets", "installation", "migrations"]
@@ -30,11 +31,13 @@ ROWS = {
     "seals": "values (gen_random_uuid(), 1, sha256(''))",
     "releases": "values (0, 99, 0, '9')",
     "outputs": "values (0, 'topic', default, 'id', 'cluster')",
+    "redriven": "values (0, 1, 0, 9, false)",
     "offsets": "values (9)",
     "installation": "values (true, 'p.', 1, 'cluster', 'c', 'e', 'd', null)",
     "migrations": "values (99, -1, 'later')",
 }
-ROLES = [WRITER, PUBLISHER, PROJECTOR, READER]
+READERS = [WRITER, PUBLISHER, PROJECTOR, READER]
+ROLES = [*READERS, OPERATOR]
 
 
 @pytest.fixture
@@ -113,10 +116,17 @@ async def test_no_role_has_the_right_to_change_the_journal(kept: psycopg.Connect
 async def test_each_role_inserts_what_it_is_for_and_nothing_else(kept: psycopg.Connection, role: str) -> None:
     allowed = {table for table in TABLES if may(role, kept, f"insert into journal.{table} {ROWS[table]}")}
 
-    assert allowed == {WRITER: INSERTED_BY_WRITER, PUBLISHER: {"outputs"}}.get(role, set())
+    inserted = {WRITER: INSERTED_BY_WRITER, PUBLISHER: {"outputs"}, OPERATOR: {"redriven"}}
+    assert allowed == inserted.get(role, set())
 
 
-@pytest.mark.parametrize("role", ROLES)
+async def test_an_operator_sees_dead_letters_and_no_ledger(kept: psycopg.Connection) -> None:
+    seen = {table for table in TABLES if may(OPERATOR, kept, f"select * from journal.{table}")}
+
+    assert seen == {"dead_letters", "redriven", "migrations"}
+
+
+@pytest.mark.parametrize("role", READERS)
 async def test_every_role_reads_the_journal(kept: psycopg.Connection, role: str) -> None:
     acts(role, kept, *(f"select * from journal.{table}" for table in TABLES))
 
