@@ -1,0 +1,98 @@
+"""A journal with a past: two ledgers to which everything happened, decided batch by batch into a real PostgreSQL.
+
+The commands stay on a list, so that they can be decided again.
+"""
+
+import asyncio
+import random
+from dataclasses import dataclass, field
+
+import msgspec
+import psycopg
+
+from schemas.commands import Command
+from schemas.events import Event
+from services.journal.ports import Row
+from services.journal.postgres import PostgresJournal
+from services.kafka.lists import ListInbox, ListTopic
+from services.kafka.ports import Message
+from services.migrations import allow_read_models, migrate
+from services.projector import connected, prepare
+from services.reading import time_of
+from services.writer import Writer
+from tests.domain.load import OPENING, Load
+from tests.projections.stream import project
+from tests.services.partition import BEGINNING_MS, Partition
+from tests.services.stage import Calm
+
+LEDGERS = ("main", "shop")
+STEPS = 25
+A_STEP_MS = 7000
+CLUSTER = "a cluster"
+PREFIX = "past."
+
+
+@dataclass
+class Past:
+    """What was asked, and where what came of it is stored."""
+
+    dsn: str
+    commands: ListTopic = field(default_factory=lambda: ListTopic(lambda: 0))
+    now_ms: int = BEGINNING_MS
+
+    async def happen(self, steps: int = STEPS, seed: int = 11) -> None:
+        """Let the writer decide so many batches, and take what came of them into the read models."""
+        migrate(self.dsn, [0])
+        allow_read_models(self.dsn)
+        prepare(self.dsn)
+        self.commands = ListTopic(lambda: self.now_ms)
+        journal, stop = PostgresJournal(self.dsn, 0), asyncio.Event()
+        running = asyncio.create_task(
+            Writer(ListInbox(self.commands), journal, 1, Calm(), now_ms=lambda: self.now_ms, poll_s=0.001).run(stop)
+        )
+        for batch in _batches(steps, seed):
+            self.now_ms += A_STEP_MS
+            self.commands.append([Message(None, value, ()) for value in batch])
+            while (await journal.standing()).next < self.commands.bounds().end:
+                assert not running.done(), running.result()
+        stop.set()
+        await running
+        await journal.close()
+        self._install()
+        self.project()
+
+    def rows(self) -> list[Row]:
+        """Give the journal."""
+        with psycopg.connect(self.dsn) as connection:
+            rows = connection.execute(
+                "select notification_id, name, originator_version, topic, state from journal.shard_0_events "
+                "join journal.ledgers using (originator_id) order by notification_id"
+            )
+            return [Row(*row) for row in rows]
+
+    def project(self) -> None:
+        """Bring the read models up to the journal."""
+        with connected(self.dsn, "test") as connection:
+            project(connection, self.rows(), page=70)
+
+    def _install(self) -> None:
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            row = (PREFIX, CLUSTER, "c", "e", "d")
+            connection.execute("insert into journal.installation values (true, %s, 1, %s, %s, %s, %s, null)", row)
+
+
+def _batches(steps: int, seed: int) -> list[list[bytes]]:
+    """Make commands for both ledgers, most of them sensible: they know what came of those before."""
+    played = {ledger: (Partition(), Load(random.Random(f"{seed} {ledger}"))) for ledger in LEDGERS}
+    batches = []
+    for step in range(steps):
+        at_ms, batch = BEGINNING_MS + (step + 1) * A_STEP_MS, list[bytes]()
+        for ledger, (partition, load) in played.items():
+            commands: list[Command] = [load.command(time_of(at_ms)) for _ in range(12)]
+            if not step:
+                commands = list(OPENING)
+            told: list[Event] = partition.send(*commands, at_ms=at_ms)
+            load.hear(told)
+            batch += [msgspec.json.encode(msgspec.structs.replace(command, ledger=ledger)) for command in commands]
+        batches.append([*batch, b"not a command"])
+    return batches

@@ -1,0 +1,162 @@
+"""A window of the past, played again (SPEC 11): the same bytes wherever and whenever it is asked."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from domain.digest import digest
+from domain.ledger import apply
+from domain.state import Ledger
+from schemas.codec import decode_event
+from services.dev import ports
+from services.dev.postgres import Postgres, binary
+from services.migrations import migrate
+from tests.services.cli.program import DEFTER, Program
+from tests.services.past import LEDGERS, PREFIX, Past
+
+WORLDS = (
+    {"PYTHONHASHSEED": "0", "TZ": "UTC", "LC_ALL": "C"},
+    {"PYTHONHASHSEED": "4242", "TZ": "Pacific/Chatham", "LC_ALL": "tr_TR.UTF-8", "PYTHONUTF8": "0"},
+)
+
+
+@pytest.fixture
+async def past(database: str) -> Past:
+    """Two ledgers with a past."""
+    made = Past(database)
+    await made.happen()
+    return made
+
+
+@pytest.fixture
+def defter(past: Past) -> Program:
+    """The program on it. No Kafka is needed."""
+    return program(past.dsn)
+
+
+@pytest.fixture
+def restored(past: Past, tmp_path: Path) -> Iterator[str]:
+    """The DSN of a dump of it, restored into another cluster."""
+    dumped = subprocess.run([binary("pg_dump"), "--schema=journal", past.dsn], stdout=subprocess.PIPE, check=True)
+    server = Postgres(tmp_path / "another", ports.pick(), trash=tmp_path / "another")
+    server.run()
+    try:
+        migrate(server.dsn(), [])  # roles belong to a cluster, and a dump holds none
+        with psycopg.connect(server.dsn(), autocommit=True) as superuser:
+            superuser.execute("create database restored")
+        dsn = server.dsn("restored")
+        subprocess.run([binary("psql"), "-q", "-v", "ON_ERROR_STOP=1", dsn], input=dumped.stdout, check=True)
+        yield dsn
+    finally:
+        server.stop_at_once()
+
+
+def program(dsn: str) -> Program:
+    return Program({"DEFTER_DATABASE": dsn, "DEFTER_KAFKA": "127.0.0.1:1", "DEFTER_PREFIX": PREFIX})
+
+
+def played(past: Past, ledger: str, first: int, last: int) -> list[dict[str, Any]]:
+    """Play a window in the plainest way there is."""
+    state, changes = Ledger(ledger), []
+    border = {"type": "window.v1", "ledger": ledger, "first": first, "last": last}
+    borders = [border | {"digest": digest(state)}]
+    for row in (row for row in past.rows() if row.ledger == ledger and row.sequence <= last):
+        before = totals(state)
+        apply(state, decode_event(row.data))
+        after = totals(state)
+        if row.sequence < first:
+            borders = [border | {"digest": digest(state)}]
+        else:
+            changed = sorted(place for place in after if after[place] != before.get(place, NOTHING))
+            told = [
+                {"account": place[0], "unit": place[1], "before": before.get(place, NOTHING), "after": after[place]}
+                for place in changed
+            ]
+            changes.append({"event": json.loads(row.data), "changes": told})
+    return [*borders, *changes, border | {"digest": digest(state)}]
+
+
+NOTHING = {"debits": "0", "credits": "0", "held": "0"}
+
+
+def totals(state: Ledger) -> dict[tuple[str, str], dict[str, str]]:
+    return {
+        (account.name, unit): {"debits": str(one.debits), "credits": str(one.credits), "held": str(one.held)}
+        for account in state.accounts.values()
+        for unit, one in account.totals.items()
+    }
+
+
+def test_a_window_shows_each_event_with_what_it_changed(past: Past, defter: Program) -> None:
+    told = defter.json("replay", "--ledger", "shop", "--from-sequence", "40", "--to-sequence", "121")
+    whole = defter.json("replay", "--ledger", "main")
+
+    assert told == played(past, "shop", 40, 120)
+    assert whole == played(past, "main", 1, max(row.sequence for row in past.rows() if row.ledger == "main"))
+    assert any(change["after"]["held"] > change["before"]["held"] for line in whole[1:-1] for change in line["changes"])
+
+
+def test_times_are_a_window_too_from_inclusive_to_exclusive(past: Past, defter: Program) -> None:
+    rows = [(row.sequence, json.loads(row.data)["at"]) for row in past.rows() if row.ledger == "main"]
+    begin, end = rows[60][1], rows[150][1]
+    inside = [sequence for sequence, at in rows if begin <= at < end]
+
+    told = defter.json("replay", "--from", begin, "--to", end)
+
+    assert told == played(past, "main", inside[0], inside[-1])
+    (before, after) = defter.json("replay", "--from", end, "--to", end)
+    assert before == after
+    assert (before["first"], before["last"]) == (inside[-1] + 1, inside[-1])
+
+
+def test_all_ledgers_come_by_name_and_those_with_nothing_in_the_window_are_passed_over(
+    past: Past, defter: Program
+) -> None:
+    everything = defter.ok("replay", "--all")
+    nothing = defter.ok("replay", "--all", "--from", "2100-01-01T00:00:00Z")
+
+    assert everything == "".join(defter.ok("replay", "--ledger", ledger) for ledger in sorted(LEDGERS))
+    assert nothing == ""
+
+
+def test_the_same_bytes_come_from_a_restored_journal_and_on_every_machine(
+    past: Past, defter: Program, restored: str
+) -> None:
+    told = [
+        subprocess.run(
+            [DEFTER, "replay", "--all"],
+            env={**program(dsn).environment, **world},
+            stdout=subprocess.PIPE,
+            check=True,
+        ).stdout
+        for dsn, world in zip((past.dsn, restored), WORLDS, strict=True)
+    ]
+
+    assert told[0].count(b"\n") > 400
+    assert told[0] == told[1]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--from", "2026-01-01T00:00:00Z", "--to-sequence", "5"),
+        ("--from-sequence", "7", "--to-sequence", "6"),
+        ("--from", "yesterday"),
+        ("--all", "--ledger", "main"),
+        ("--from-sequence", "0"),
+    ],
+)
+def test_a_window_that_makes_no_sense_is_wrong_usage(arguments: tuple[str, ...]) -> None:
+    assert program("postgresql://127.0.0.1:1/none").run("replay", *arguments).code == 2
+
+
+def test_a_ledger_that_was_never_opened_is_a_no(defter: Program) -> None:
+    done = defter.run("replay", "--ledger", "nowhere")
+
+    assert (done.code, done.stdout) == (1, "")
+    assert "nowhere was never opened" in done.stderr
