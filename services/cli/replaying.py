@@ -58,9 +58,10 @@ def replay(ledger: str | None, every: bool, timeout_s: float, _: bool, **said: A
         raise click.UsageError("a window is either of times or of sequences")
     if ledger and every:
         raise click.UsageError("--all is every ledger: leave --ledger out")
+    for begin, end in ((said["from_time"], said["to_time"]), (said["from_sequence"], said["to_sequence"])):
+        if begin and end and begin > end:
+            raise click.UsageError("the window ends before it begins")
     window = Window(said["from_time"] or said["from_sequence"], said["to_time"] or said["to_sequence"])
-    if window.begin is not None and window.end is not None and window.begin > window.end:
-        raise click.UsageError("the window ends before it begins")
     settings = here()
     _replay(settings, None if every else ledger or settings.ledger, window, timeout_s)
 
