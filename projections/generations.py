@@ -10,10 +10,22 @@ from typing import Any, Final, NamedTuple
 import psycopg
 from psycopg import Cursor
 
-SHAPE: Final = 1
+SHAPE: Final = 2
 """The version of the tables in `sql/`. Read models of another shape are not touched: they are rebuilt."""
 
-MODELS: Final = ("checkpoint", "units", "accounts", "outcomes", "balances", "holds", "postings", "trial_balance")
+MODELS: Final = (
+    "checkpoint",
+    "units",
+    "accounts",
+    "books",
+    "ads",
+    "outcomes",
+    "transfers",
+    "balances",
+    "holds",
+    "postings",
+    "trial_balance",
+)
 """The files of `sql/`, in the order in which they need one another."""
 
 VIEWS: Final = (
@@ -22,9 +34,14 @@ VIEWS: Final = (
     "units",
     "account_versions",
     "accounts",
+    "book_versions",
+    "books",
+    "ads",
     "outcomes",
+    "transfers",
     "balances",
     "holds",
+    "hold_changes",
     "postings",
     "trial_balance",
 )

@@ -76,6 +76,7 @@ class Holds:
         self._changes: list[_Change] = []
         self._holds: dict[Key, _Hold] = {}
         self._held: dict[Place, dict[int, int]] = {}
+        self._rows: list[tuple[object, ...]] = []
 
     def place(self, event: HoldPlaced) -> None:
         """Take in that a hold was placed."""
@@ -97,9 +98,12 @@ class Holds:
         self._load(cursor)
         for change in self._changes:
             self._apply(change)
+            hold = self._holds[change.key]
+            self._rows.append((*change.key, change.sequence, list(hold.remaining), hold.state))
         self._store_holds(cursor)
         self._store_held(cursor)
         self._changes.clear()
+        self._rows.clear()
         self._holds.clear()
         self._held.clear()
 
@@ -146,6 +150,11 @@ class Holds:
             "on conflict (ledger, hold) do update "
             "set remaining = excluded.remaining, state = excluded.state, changed = excluded.changed",
             [(*key, *_columns(hold)) for key, hold in self._holds.items()],
+        )
+        cursor.executemany(
+            f"insert into {self._schema}.hold_changes (ledger, hold, sequence, remaining, state) "
+            "values (%s, %s, %s, %s, %s)",
+            self._rows,
         )
 
     def _store_held(self, cursor: Cursor[Any]) -> None:

@@ -16,6 +16,8 @@ from psycopg import Cursor
 
 from projections import generations
 from projections.accounts import Accounts
+from projections.ads import Ads
+from projections.books import Books
 from projections.checkpoint import Checkpoint, Stored
 from projections.generations import Generation
 from projections.holds import Holds
@@ -27,6 +29,9 @@ from projections.units import Units
 from schemas.codec import decode_event
 from schemas.events import (
     AccountChanged,
+    AdPosted,
+    AdWithdrawn,
+    BookDefined,
     CommandRefused,
     Event,
     HoldExpired,
@@ -64,6 +69,8 @@ class Projection:
         self._places = Places(schema)
         self._units = Units(schema)
         self._accounts = Accounts(schema)
+        self._books = Books(schema)
+        self._ads = Ads(schema)
         self._outcomes = Outcomes(schema)
         self._postings = Postings(schema, self._places)
         self._holds = Holds(schema, self._places)
@@ -72,6 +79,8 @@ class Projection:
         self._models: tuple[Model, ...] = (
             self._units,
             self._accounts,
+            self._books,
+            self._ads,
             self._outcomes,
             self._trial_balance,
             self._postings,
@@ -105,6 +114,8 @@ class Projection:
                 self._postings.fold(ledger, sequence, transfer.postings)
                 if transfer.hold is not None:
                     self._holds.capture(ledger, sequence, transfer.hold, transfer)
+                if transfer.ads:
+                    self._ads.take(ledger, sequence, transfer)
             else:
                 event = decode_event(data)
                 self._checkpoint.time(ledger, sequence, event.at)
@@ -142,5 +153,11 @@ class Projection:
                 self._outcomes.refuse(event)
             case LedgerOpened() | UnitDefined():
                 self._units.fold(event)
+            case BookDefined():
+                self._books.fold(event)
+            case AdPosted():
+                self._ads.post(event)
+            case AdWithdrawn():
+                self._ads.withdraw(event)
             case _:
                 pass

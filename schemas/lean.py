@@ -35,6 +35,7 @@ class LeanTransfer(Struct, frozen=True, gc=False):
     postings: tuple[LeanPosting, ...]
     hold: str | None = None
     final: bool = False
+    ads: tuple[str, ...] = ()
 
 
 # Not strict: numbers stand in events as text. They are our own, and were checked when they were written.

@@ -18,3 +18,13 @@ create table {schema}.holds (
 ) with (fillfactor = 70);
 
 create index holds_due on {schema}.holds (expires_at, ledger) where state = 'open' and expires_at is not null;
+
+-- What remained of a hold after each change of it: the hold as of a sequence is that of the last change up to it.
+create table {schema}.hold_changes (
+    ledger text collate "C",
+    hold text collate "C",
+    sequence bigint,
+    remaining bigint[] not null,
+    state text not null,
+    primary key (ledger, hold, sequence)
+);

@@ -143,7 +143,9 @@ def test_a_generation_is_not_swapped_under_a_page(database: str, reads: Reads) -
 def test_read_models_of_another_shape_are_not_touched(reads: Reads) -> None:
     reads.execute("update read.generations set shape = shape + 1")
 
-    with pytest.raises(NotPrepared, match="shape 2, and this release keeps shape 1"):
+    with pytest.raises(
+        NotPrepared, match=f"shape {generations.SHAPE + 1}, and this release keeps shape {generations.SHAPE}"
+    ):
         begin(reads)
 
 

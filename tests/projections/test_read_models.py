@@ -8,7 +8,16 @@ import pytest
 from domain.clearing import clearing
 from domain.ledger import apply
 from domain.state import Ledger, Totals
-from schemas.events import AccountChanged, CommandRefused, Happened, HoldPlaced, TransferPosted
+from projections.checkpoint import wire_time
+from schemas.events import (
+    AccountChanged,
+    AdWithdrawn,
+    BookDefined,
+    CommandRefused,
+    Happened,
+    HoldPlaced,
+    TransferPosted,
+)
 from tests.projections.stream import events, folded, project, shown, stored
 
 NO_TOTALS: Final = Totals()
@@ -152,6 +161,68 @@ def test_a_hold_shows_what_remains_of_it(reads: psycopg.Connection[Any]) -> None
         assert row[2] == "open" or not any(row[3])
 
 
+def test_a_hold_tells_what_remained_of_it_after_each_change(reads: psycopg.Connection[Any]) -> None:
+    ledgers: dict[str, Ledger] = {}
+    expected: dict[tuple[str, str, int], list[int] | None] = {}
+    for event in events():
+        ledger = ledgers.setdefault(event.ledger, Ledger(event.ledger))
+        before = _remaining(ledger)
+        apply(ledger, event)
+        after = _remaining(ledger)
+        for hold in before.keys() | after.keys():
+            if before.get(hold) != after.get(hold):
+                expected[event.ledger, hold, event.sequence] = after.get(hold)
+
+    rows = shown(reads, "hold_changes", "ledger, hold, sequence, remaining, state")
+
+    assert {row[:3] for row in rows} == expected.keys()
+    for *place, remaining, state in rows:
+        still = expected[place[0], place[1], place[2]]
+        assert (state == "open") == (still is not None)
+        assert remaining == still or not any(remaining)
+
+
+def test_ads_tell_what_was_taken_of_them(reads: psycopg.Connection[Any]) -> None:
+    expected = {
+        (name, ad.id, ad.account, ad.base, ad.quote, ad.rate, ad.limit, ad.taken, "open")
+        for name, ledger in folded(events()).items()
+        for ad in ledger.ads.values()
+    }
+    withdrawn = {(event.ledger, event.ad) for event in events() if isinstance(event, AdWithdrawn)}
+
+    rows = shown(reads, "ads", 'ledger, ad, account, base, quote, rate, "limit", taken, state')
+
+    assert {row for row in rows if row[-1] == "open"} == expected
+    assert {row[:2] for row in rows if row[-1] == "withdrawn"} == withdrawn
+    assert any(row[7] for row in rows)
+    assert withdrawn
+
+
+def test_every_book_is_there_in_its_last_version(reads: psycopg.Connection[Any]) -> None:
+    last = {(event.ledger, event.book): event for event in events() if isinstance(event, BookDefined)}
+    expected = {
+        (*key, event.version, event.sequence, event.name, event.units, event.flags, event.accounts)
+        for key, event in last.items()
+    }
+
+    rows = shown(reads, "books", "ledger, book, version, sequence, name, units, flags, accounts")
+
+    assert {(*row[:5], *map(tuple, row[5:])) for row in rows} == expected
+    assert len(shown(reads, "book_versions")) > len(rows) > 0
+
+
+def test_transfers_are_listed_with_id_kind_and_time(reads: psycopg.Connection[Any]) -> None:
+    expected = {
+        (event.ledger, event.sequence, event.command, event.kind, event.at)
+        for event in events()
+        if isinstance(event, TransferPosted)
+    }
+
+    columns = f"ledger, sequence, id, kind, {wire_time('at')}"
+
+    assert set(shown(reads, "transfers", columns)) == expected
+
+
 def test_what_left_accounts_is_what_arrived(reads: psycopg.Connection[Any]) -> None:
     balances = reads.execute(
         "select ledger, unit, sum(debits), sum(credits) from read.balances group by 1, 2 having sum(debits) > 0"
@@ -189,6 +260,10 @@ def _totals(ledger: Ledger) -> dict[tuple[str, str], tuple[int, int, int]]:
         for account in ledger.accounts.values()
         for unit, totals in account.totals.items()
     }
+
+
+def _remaining(ledger: Ledger) -> dict[str, list[int]]:
+    return {hold.id: [part.remaining for part in hold.parts] for hold in ledger.holds.values()}
 
 
 def _version(event: AccountChanged) -> tuple[Any, ...]:
