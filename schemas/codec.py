@@ -93,14 +93,19 @@ def decode_command(value: bytes | None, key: bytes | None) -> tuple[Command, byt
             command = _commands.decode(value)
         except msgspec.ValidationError:
             command = _read_again(value, key)
+        length = quotes = 0
         for field, default in _DEFAULTS[type(command)]:
             said = getattr(command, field)
             if said is not default and said == default:
                 force_setattr(command, field, default)
+                length += len(f',"{field}":"{default}"')
+                quotes += 4
         canonical = _canonical(command)
-        # No way to say it is shorter than the canonical text, but for a time, and that by less than the shortest field.
-        # So what is as long holds no field twice, and neither does what differs in white space alone.
-        if len(value) != len(canonical) and (value.count(b'"') != canonical.count(b'"') or b"\\" in value):
+        # No way to say it is shorter than the canonical text and the defaults written out, but for a time, and that by
+        # less than the shortest field. So what is as long holds no field twice, and neither does what differs in white
+        # space alone.
+        length += len(canonical)
+        if len(value) != length and (value.count(b'"') != canonical.count(b'"') + quotes or b"\\" in value):
             parse_object(value)
     except (ValueError, RecursionError) as error:
         raise MalformedError(_detail(error)) from None

@@ -45,6 +45,7 @@ from .values import (
 Movements = Annotated[tuple[Movement, ...], Meta(min_length=1, max_length=MOST_MOVEMENTS)]
 Said = TypeVar("Said")
 Policies = Annotated[tuple[Policy, ...], Meta(min_length=1, max_length=5)]
+_NOTHING_EXPECTED = Expect()
 
 
 class Asked(
@@ -168,7 +169,7 @@ class Transfer(Asked, frozen=True, kw_only=True, tag="transfer.v1", gc=False):
             whole(self, "fee")
             if self.fee == 0:
                 force_setattr(self, "fee", None)
-        if self.expect == Expect():
+        if self.expect is not None and self.expect == _NOTHING_EXPECTED:
             force_setattr(self, "expect", None)
         if self.effective_at is not None:
             moment(self, "effective_at")
