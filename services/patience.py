@@ -3,6 +3,7 @@
 One policy for every dependency. Whoever waits is not ready meanwhile.
 """
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol, TypeVar
 
@@ -18,6 +19,9 @@ _log = structlog.get_logger()
 
 FIRST_PAUSE_S: Final = 0.05
 LONGEST_PAUSE_S: Final = 2.0
+
+asked_again: Final[Counter[str]] = Counter()
+"""How often each part of this process has asked again because nobody answered."""
 
 
 class Readiness(Protocol):
@@ -43,6 +47,7 @@ async def patiently(part: str, call: Callable[[], Awaitable[_Answer]], readiness
     def wait(state: RetryCallState) -> None:
         why = str(state.outcome.exception()) if state.outcome else ""
         readiness.waits(part, why)
+        asked_again[part] += 1
         # The log hears once of each that is away, whatever it says in its turn; its name is the first word.
         who = why.partition(" ")[0]
         if who not in waited_for:

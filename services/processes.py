@@ -22,13 +22,16 @@ from services.journal.postgres import PostgresJournal
 from services.kafka.inbox import KafkaInbox
 from services.kafka.membership import Membership
 from services.kafka.outbox import KafkaOutbox
+from services.kafka.partition import Partition
 from services.kafka.topics import Topics, describe
+from services.lag import behind, undecided
 from services.migrations import PUBLISHER
 from services.patience import Readiness, patiently
 from services.projector import project
 from services.publisher import Publisher
 from services.settings import Settings
 from services.setup import check_installation, read_installation
+from services.tallies import Behind, Tallies, WriterTally
 from services.ticker import tick
 from services.writer import Point, Writer, no_point
 
@@ -37,12 +40,20 @@ _log: Final = structlog.get_logger()
 _LOOK_EVERY_S: Final = 5.0
 
 
-async def writer(settings: Settings, readiness: Readiness, stop: asyncio.Event, *, point: Point = no_point) -> None:
+async def writer(
+    settings: Settings,
+    readiness: Readiness,
+    stop: asyncio.Event,
+    *,
+    tallies: Tallies | None = None,
+    point: Point = no_point,
+) -> None:
     """Write the partitions that the group of writers gives to this instance, until `stop`.
 
     Raises:
         Unexpected: a dependency is not the one expected.
     """
+    tallies = tallies or Tallies()
     installed = await patiently("writer", lambda: check_installation(settings), readiness)
     topics = Topics(settings.prefix)
     partitions = installed.partitions
@@ -50,7 +61,7 @@ async def writer(settings: Settings, readiness: Readiness, stop: asyncio.Event, 
         settings.brokers(), topics.writers, topics.commands, partitions, settings.instance
     ) as membership:
         readiness.waits("writer", "no partition is given yet")
-        writing = _Writing(settings, membership, partitions, readiness, point)
+        writing = _Writing(settings, membership, partitions, readiness, tallies, point)
         try:
             await until(stop, writing.follow(), _watch(settings))
         finally:
@@ -61,12 +72,19 @@ class _Writing:
     """One task for each partition that is ours. They come and go as the group deals the partitions out."""
 
     def __init__(
-        self, settings: Settings, membership: Membership, partitions: int, readiness: Readiness, point: Point
+        self,
+        settings: Settings,
+        membership: Membership,
+        partitions: int,
+        readiness: Readiness,
+        tallies: Tallies,
+        point: Point,
     ) -> None:
         self._settings = settings
         self._membership = membership
         self._partitions = partitions
         self._readiness = readiness
+        self._tallies = tallies
         self._point = point
         self._running: dict[int, tuple[asyncio.Event, asyncio.Task[None]]] = {}
 
@@ -105,12 +123,17 @@ class _Writing:
         """Write one partition until `stop`. When another writer took it, go on only if the group says it is ours."""
         while not stop.is_set():
             async with AsyncExitStack() as resources:
-                inbox = KafkaInbox(self._settings.brokers(), Topics(self._settings.prefix).commands, partition)
+                kafka, topic = self._settings.brokers(), Topics(self._settings.prefix).commands
+                inbox, watched = KafkaInbox(kafka, topic, partition), Partition(kafka, topic, partition)
                 resources.push_async_callback(inbox.close)
+                resources.push_async_callback(watched.close)
                 journal = PostgresJournal(self._settings.database(partition), partition, readiness=self._readiness)
                 resources.push_async_callback(journal.close)
+                tally = self._tallies.writer(partition)
+                writer = Writer(inbox, journal, self._partitions, self._readiness, tally=tally, point=self._point)
+                resources.enter_context(self._tallies.at_work("writer", partition, partial(_undecided, watched, tally)))
                 try:
-                    await Writer(inbox, journal, self._partitions, self._readiness, point=self._point).run(stop)
+                    await writer.run(stop)
                 except OtherWriter as other:
                     _log.warning("another writer was here", shard=partition, why=str(other))
                     self._readiness.waits(f"writer {partition}", "another writer was here")
@@ -124,6 +147,7 @@ async def publisher(
     stop: asyncio.Event,
     *,
     from_position: int | None = None,
+    tallies: Tallies | None = None,
     point: Point = no_point,
 ) -> None:
     """Publish every shard's journal, until `stop`; for each shard wait until nobody else does.
@@ -133,18 +157,22 @@ async def publisher(
         readiness: is told while something is waited for.
         stop: ends the run after the page in flight.
         from_position: the position to publish after, where what was published before is gone.
+        tallies: count what is done.
         point: called between a page and the next.
 
     Raises:
         Unexpected: a dependency is not the one expected.
     """
     installed = await patiently("publisher", lambda: check_installation(settings), readiness)
-    works = [_publish(settings, shard, readiness, from_position, point) for shard in range(installed.partitions)]
+    tallies = tallies or Tallies()
+    works = [
+        _publish(settings, shard, readiness, from_position, tallies, point) for shard in range(installed.partitions)
+    ]
     await until(stop, *works, _watch(settings))
 
 
 async def _publish(
-    settings: Settings, shard: int, readiness: Readiness, from_position: int | None, point: Point
+    settings: Settings, shard: int, readiness: Readiness, from_position: int | None, tallies: Tallies, point: Point
 ) -> None:
     """Publish one shard whenever nobody else does. Being stopped in the middle is harmless: the tail is read again."""
     topics = Topics(settings.prefix)
@@ -162,28 +190,41 @@ async def _publish(
             outputs = {topics.events: events, topics.dead_letters: letters}
             await patiently(part, partial(_note, settings, shard, outputs, chosen=from_position is not None), readiness)
             readiness.works(part)
-            publisher = Publisher(journal, events, letters, topics.commands, readiness, point=point)
+            tally = tallies.publisher(shard)
+            publisher = Publisher(journal, events, letters, topics.commands, readiness, tally=tally, point=point)
+            look = partial(behind, settings.database(shard), PUBLISHER, shard, publisher.reached)
+            resources.enter_context(tallies.at_work("publisher", shard, look))
             await publisher.run(held.lost, start=from_position or 0)
 
 
-async def projector(settings: Settings, readiness: Readiness, stop: asyncio.Event, *, point: Point = no_point) -> None:
+async def projector(
+    settings: Settings,
+    readiness: Readiness,
+    stop: asyncio.Event,
+    *,
+    tallies: Tallies | None = None,
+    point: Point = no_point,
+) -> None:
     """Keep the live read models of every shard, until `stop`; for each shard wait until nobody else does.
 
     Raises:
         Unexpected: a dependency is not the one expected.
     """
     installed = await patiently("projector", lambda: read_installation(settings), readiness)
-    await until(stop, *(project(settings, shard, readiness, point=point) for shard in range(installed.partitions)))
+    shards = range(installed.partitions)
+    await until(stop, *(project(settings, shard, readiness, tallies=tallies, point=point) for shard in shards))
 
 
-async def ticker(settings: Settings, readiness: Readiness, stop: asyncio.Event) -> None:
+async def ticker(
+    settings: Settings, readiness: Readiness, stop: asyncio.Event, *, tallies: Tallies | None = None
+) -> None:
     """Let time pass for holds that are due, until `stop`; wait until nobody else does.
 
     Raises:
         Unexpected: a dependency is not the one expected.
     """
     installed = await patiently("ticker", lambda: check_installation(settings), readiness)
-    await until(stop, tick(settings, installed.partitions, readiness), _watch(settings))
+    await until(stop, tick(settings, installed.partitions, readiness, tallies=tallies), _watch(settings))
 
 
 async def _note(settings: Settings, shard: int, outputs: Mapping[str, KafkaOutbox], *, chosen: bool) -> None:
@@ -203,6 +244,10 @@ async def _note(settings: Settings, shard: int, outputs: Mapping[str, KafkaOutbo
                 f"partition {shard} of {name} was written up to offset {end} and is empty now",
                 "bring the records back, or choose where to go on with `defter publisher --from-position`",
             )
+
+
+async def _undecided(commands: Partition, tally: WriterTally) -> Behind:
+    return Behind(await undecided(commands, tally.next))
 
 
 async def _watch(settings: Settings) -> None:

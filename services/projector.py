@@ -32,9 +32,11 @@ from services.journal.lock import only_one
 from services.journal.one_thread import OneThread
 from services.journal.ports import Journal, Row
 from services.journal.postgres import PostgresJournal
+from services.lag import Reached, behind
 from services.migrations import PROJECTOR
 from services.patience import Readiness, patiently
 from services.settings import Settings
+from services.tallies import ProjectorTally, Tallies
 from services.writer import POLL_S, Point, no_point
 
 _T = TypeVar("_T")
@@ -71,6 +73,7 @@ class Projector:
         generation: which one is kept; the live one if not said.
         page: how many events to take in at once, at most.
         pause: how long to wait between the beginnings of two pages, by how many events come in a second.
+        tally: counts what is taken in; one that begins at nothing if not said.
         point: called at `read` (a page is read and folded), `written` (and not committed) and `committed`.
     """
 
@@ -83,10 +86,12 @@ class Projector:
         generation: int | None = None,
         page: int = PAGE,
         pause: Callable[[float], float] = pause_s,
+        tally: ProjectorTally | None = None,
         point: Point = no_point,
     ) -> None:
         """Know the shard and its read models; nothing is connected before `run`."""
         self.position = 0
+        self.tally = ProjectorTally() if tally is None else tally
         self._journal = journal
         self._dsn = dsn
         self._readiness = readiness
@@ -116,6 +121,10 @@ class Projector:
         finally:
             self._thread.stop()
 
+    def reached(self) -> Reached:
+        """Tell how far the read models have come."""
+        return Reached(self.position)
+
     async def _open(self) -> Projection:
         """Connect, and go on from the checkpoint."""
         projection = await self._blocking(self._connect)
@@ -144,6 +153,7 @@ class Projector:
                 await self._journal.changed(POLL_S)
                 continue
             await self._store(projection)
+            self.tally.events += events
             if events < self._page:
                 pause = self._pause(events / max(begun - last, SHORTEST_PAUSE_S))
                 with suppress(TimeoutError):
@@ -209,7 +219,13 @@ class Projector:
 
 
 async def project(
-    settings: Settings, shard: int, readiness: Readiness, *, generation: int | None = None, point: Point = no_point
+    settings: Settings,
+    shard: int,
+    readiness: Readiness,
+    *,
+    generation: int | None = None,
+    tallies: Tallies | None = None,
+    point: Point = no_point,
 ) -> None:
     """Keep the read models of one shard whenever nobody else does, for ever.
 
@@ -220,6 +236,7 @@ async def project(
         shard: whose journal.
         readiness: is told while something is waited for.
         generation: which one is kept; the live one if not said.
+        tallies: count what is done.
         point: see `Projector`.
 
     Raises:
@@ -227,6 +244,8 @@ async def project(
     """
     part = f"projector {shard}"
     dsn = settings.read_database(shard)
+    tallies = tallies or Tallies()
+    tally = tallies.projector(shard)
     while True:
         number = await patiently(part, partial(asyncio.to_thread, _number, dsn, generation), readiness)
         readiness.waits(part, "another projector is the live one")
@@ -234,7 +253,10 @@ async def project(
             journal = PostgresJournal(settings.database(shard), shard, PROJECTOR)
             resources.push_async_callback(journal.close)
             readiness.works(part)
-            await Projector(journal, dsn, readiness, generation=number, point=point).run(held.lost)
+            projector = Projector(journal, dsn, readiness, generation=number, tally=tally, point=point)
+            look = partial(behind, settings.database(shard), PROJECTOR, shard, projector.reached)
+            resources.enter_context(tallies.at_work("projector", shard, look))
+            await projector.run(held.lost)
 
 
 def prepare(dsn: str) -> bool:

@@ -17,7 +17,9 @@ import structlog
 from services.errors import Away, Unexpected
 from services.journal.ports import DeadLetter, Journal, Row
 from services.kafka.ports import Message, Outbox, Record
-from services.patience import Readiness, patiently
+from services.lag import Reached
+from services.patience import Readiness, asked_again, patiently
+from services.tallies import PublisherTally
 from services.writer import POLL_S, Point, no_point
 
 _log = structlog.get_logger()
@@ -43,6 +45,7 @@ class Publisher:
         letters: the partition of `dead-letters` with the shard's number.
         commands: the name of the topic that dead letters came from.
         readiness: is told while something is waited for.
+        tally: counts what is sent; one that begins at nothing if not said.
         point: called at `sent`, between a page and the next.
     """
 
@@ -54,10 +57,12 @@ class Publisher:
         commands: str,
         readiness: Readiness,
         *,
+        tally: PublisherTally | None = None,
         point: Point = no_point,
     ) -> None:
         """Know the shard and its outputs; nothing is read before `run`."""
         self.progress = Progress()
+        self.tally = PublisherTally() if tally is None else tally
         self._journal = journal
         self._events = events
         self._letters = letters
@@ -87,10 +92,15 @@ class Publisher:
                 rows = await self._send(rows) if rows else await self._read(self.progress.position)
             except Away as away:
                 _log.warning("sending failed, the tail is read again", part=self._part, why=str(away))
+                asked_again[self._part] += 1
                 lost = True
             else:
                 if not rows and not letters:
                     await self._journal.changed(POLL_S)
+
+    def reached(self) -> Reached:
+        """Tell how far the outputs have come."""
+        return Reached(self.progress.position, self.progress.letter)
 
     async def _resume(self, start: int) -> None:
         """Find the place to go on from, in the outputs themselves."""
@@ -119,6 +129,7 @@ class Publisher:
             ahead.cancel()
             raise
         self.progress.position = rows[-1].position
+        self.tally.events += len(rows)
         await self._point("sent")
         return await ahead
 
@@ -129,6 +140,7 @@ class Publisher:
         if letters:
             await self._letters.send([self._letter(letter) for letter in letters])
             self.progress.letter = letters[-1].offset
+            self.tally.dead_letters += len(letters)
         return len(letters)
 
     async def _read(self, after: int) -> list[Row]:

@@ -8,6 +8,7 @@ The story: `services.writer` reads records (`services.reading`), asks the journa
 `decide`. The `Draft` then goes to `Journal.append`.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, get_args
@@ -18,7 +19,7 @@ from domain.ledger import apply
 from domain.state import Ledger
 from schemas.codec import decode_event, encode_event, id_key
 from schemas.commands import Command, OpenLedger, Tick
-from schemas.events import Event, TransferPosted
+from schemas.events import CommandRefused, Event, TransferPosted
 from schemas.reasons import DeadReason
 from services.journal.ports import DeadLetter, Entry, Fingerprint, Id, Key, Recalled, Row, Wanted
 from services.kafka.topics import partition_of
@@ -39,6 +40,7 @@ class Draft:
     opened: list[str] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     duplicates: int = 0
+    refusals: Counter[str] = field(default_factory=Counter)
     reversals: dict[Place, list[int]] = field(default_factory=dict)
     _places: dict[Place, bytes] = field(default_factory=dict)
 
@@ -153,7 +155,11 @@ class Shard:
         events = advance(ledger, command, reading.at, facts)
         draft.entries.extend(map(_entry, events))
         outcome = events[-1]
-        reverses = outcome.reverses if type(outcome) is TransferPosted else None
+        reverses = None
+        if type(outcome) is TransferPosted:
+            reverses = outcome.reverses
+        elif type(outcome) is CommandRefused:
+            draft.refusals[outcome.reason] += 1
         draft.outcomes[key] = Id(key, reading.fingerprint, command.ledger, outcome.sequence, reverses)
         if reverses is not None:
             draft.reversals.setdefault((command.ledger, reverses), []).append(outcome.sequence)

@@ -22,6 +22,7 @@ import structlog
 
 from services.dev import ports
 from services.health import STARTING, Answer, told
+from services.metrics import LOOKS_WITHIN_S, merged
 from services.settings import Secret, Settings
 
 PARTS: Final = ("writer", "publisher", "projector", "ticker")
@@ -35,7 +36,7 @@ STEADY_S: Final = 30.0
 
 GRACE_S: Final = 4.0
 
-_ASKS_WITHIN_S: Final = 1.0
+_ASKS_WITHIN_S: Final = {"/readyz": 1.0, "/metrics": LOOKS_WITHIN_S + 1.0}
 
 _log: Final = structlog.get_logger()
 
@@ -73,6 +74,11 @@ class Supervisor:
                 waiting |= said
         return told(waiting)
 
+    async def metrics(self) -> Answer:
+        """Tell what all tell Prometheus, each number with the name of its process: the page `/metrics`."""
+        told = await asyncio.gather(*(self._get(part, "/metrics") for part in self._parts))
+        return merged({part: said.decode() for part, said in zip(self._parts, told, strict=True) if said is not None})
+
     async def ready(self) -> bool:
         """Return whether all are ready."""
         return (await self.readiness()).status == "200 OK"
@@ -106,16 +112,23 @@ class Supervisor:
 
     async def _ask(self, part: str) -> dict[str, str] | None:
         """Return what a process waits for, by its own words; None where it does not answer."""
-        port = self._ports.get(part)
+        said = await self._get(part, "/readyz")
         try:
-            async with asyncio.timeout(_ASKS_WITHIN_S):
-                reader, writer = await asyncio.open_connection(ports.HOST, port)
-                writer.write(b"GET /readyz HTTP/1.1\r\n\r\n")
+            return None if said is None else dict(msgspec.json.decode(said)["waits"])
+        except msgspec.DecodeError:
+            return None
+
+    async def _get(self, part: str, page: str) -> bytes | None:
+        """Return what a process says on one of its pages; None where it does not answer."""
+        try:
+            async with asyncio.timeout(_ASKS_WITHIN_S[page]):
+                reader, writer = await asyncio.open_connection(ports.HOST, self._ports.get(part))
+                writer.write(f"GET {page} HTTP/1.1\r\n\r\n".encode())
                 answer = await reader.read()
                 writer.close()
-            return dict(msgspec.json.decode(answer.partition(b"\r\n\r\n")[2])["waits"])
-        except (OSError, msgspec.DecodeError):
+        except OSError:
             return None
+        return answer.partition(b"\r\n\r\n")[2]
 
 
 def environment(settings: Settings) -> dict[str, str]:

@@ -38,6 +38,7 @@ from services.migrations import READER
 from services.patience import Readiness, patiently
 from services.projector import connected
 from services.settings import Settings
+from services.tallies import Tallies, TickerTally
 from services.writer import Point, no_point
 
 _Answer = TypeVar("_Answer")
@@ -72,6 +73,7 @@ class Ticker:
         due: tells which of its ledgers have holds due.
         readiness: is told while something is waited for.
         every_s: from one pass to the next.
+        tally: counts ticks; one that begins at nothing if not said.
         point: called at `looked`, after each pass.
     """
 
@@ -83,6 +85,7 @@ class Ticker:
         readiness: Readiness,
         *,
         every_s: float = EVERY_S,
+        tally: TickerTally | None = None,
         point: Point = no_point,
     ) -> None:
         """Know the shard; nothing is asked before `run`."""
@@ -91,6 +94,7 @@ class Ticker:
         self._due = due
         self._readiness = readiness
         self._every_s = every_s
+        self.tally = TickerTally() if tally is None else tally
         self._point = point
         self._end: int | None = None
         self._seen: Counter[Due] = Counter()
@@ -116,6 +120,7 @@ class Ticker:
             self._end = None
             try:
                 await self._commands.send(ticks)
+                self.tally.ticks += len(ticks)
             except Away as away:
                 _log.warning("ticks may not have been sent", shard=self._journal.shard, why=str(away))
 
@@ -174,7 +179,14 @@ class HoldsDue:
             self._connection = None
 
 
-async def tick(settings: Settings, partitions: int, readiness: Readiness, *, every_s: float = EVERY_S) -> None:
+async def tick(
+    settings: Settings,
+    partitions: int,
+    readiness: Readiness,
+    *,
+    every_s: float = EVERY_S,
+    tallies: Tallies | None = None,
+) -> None:
     """Tick for every shard whenever nobody else does, for ever.
 
     Args:
@@ -182,21 +194,25 @@ async def tick(settings: Settings, partitions: int, readiness: Readiness, *, eve
         partitions: how many shards there are.
         readiness: is told while something is waited for.
         every_s: from one pass to the next.
+        tallies: count what is done.
 
     Raises:
         Unexpected: a dependency is not the one expected.
     """
     shards = range(partitions)
+    tallies = tallies or Tallies()
     while True:
         for shard in shards:
             readiness.waits(f"ticker {shard}", "another ticker is the live one")
         async with only_one(settings.database(0), "ticker", 0) as held, asyncio.TaskGroup() as ticking:
             for shard in shards:
                 readiness.works(f"ticker {shard}")
-                ticking.create_task(_tick_for(settings, shard, readiness, held.lost, every_s))
+                ticking.create_task(_tick_for(settings, shard, readiness, held.lost, every_s, tallies))
 
 
-async def _tick_for(settings: Settings, shard: int, readiness: Readiness, lost: asyncio.Event, every_s: float) -> None:
+async def _tick_for(
+    settings: Settings, shard: int, readiness: Readiness, lost: asyncio.Event, every_s: float, tallies: Tallies
+) -> None:
     async with AsyncExitStack() as resources:
         journal = PostgresJournal(settings.database(shard), shard, READER)
         resources.push_async_callback(journal.close)
@@ -204,7 +220,9 @@ async def _tick_for(settings: Settings, shard: int, readiness: Readiness, lost: 
         resources.push_async_callback(commands.close)
         due = HoldsDue(settings.read_database(shard), shard)
         resources.push_async_callback(due.close)
-        await Ticker(journal, commands, due, readiness, every_s=every_s).run(lost)
+        resources.enter_context(tallies.at_work("ticker", shard))
+        tally = tallies.ticker(shard)
+        await Ticker(journal, commands, due, readiness, every_s=every_s, tally=tally).run(lost)
 
 
 def _again(passes: int) -> bool:

@@ -2,30 +2,34 @@
 
 One batch, start to end:
 
-    records -> read -> Journal.recall -> decide, apply -> Journal.append (the commands' next offset included)
+    records -> read -> Journal.recall -> decide, apply -> Journal.append (the commands' next offset included) -> replies
 
 While a batch is being committed the next one is decided on top of it; at most one commit is in flight. So batches grow
 by themselves under load, and a lone command is committed at once.
 
-What happens to the events next: `services.publisher`, `services.projector`. Who gets a partition: `services.writing`.
+What happens to the events next: `services.publisher`, `services.projector`. Who is told of an outcome:
+`services.replies`. Who gets a partition: `services.processes`.
 """
 
 import asyncio
 import gc
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
 import structlog
 
 from services.errors import Unexpected
-from services.journal.ports import Batch, Journal, Standing
+from services.journal.ports import Batch, DeadLetter, Journal, Standing
 from services.kafka.ports import Inbox, Record
 from services.patience import Readiness, patiently
-from services.reading import read
+from services.reading import Reading, read
+from services.replies import Batch as Answerable
+from services.replies import Replies
+from services.requests import requests
 from services.shard import Draft, Shard
+from services.tallies import WriterTally
 
 _log = structlog.get_logger()
 
@@ -51,25 +55,16 @@ def wall_clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-@dataclass(slots=True)
-class Tally:
-    """What a writer has done since it started."""
-
-    batches: int = 0
-    commands: int = 0
-    events: int = 0
-    duplicates: int = 0
-    dead_letters: int = 0
-
-
 class Writer:
     """The one writer of a partition.
 
     Args:
         inbox: the partition.
         journal: of the shard of the same number.
+        replies: to whoever asked for one.
         partitions: how many partitions the commands topic has.
         readiness: is told while something is waited for.
+        tally: counts what is done; one that begins at nothing if not said.
         now_ms: our own clock, only ever compared with the broker's.
         point: called at `decided`, `committing` and `committed`.
         poll_s: how long to wait for records before looking whether to stop.
@@ -79,17 +74,20 @@ class Writer:
         self,
         inbox: Inbox,
         journal: Journal,
+        replies: Replies,
         partitions: int,
         readiness: Readiness,
         *,
+        tally: WriterTally | None = None,
         now_ms: Callable[[], int] = wall_clock_ms,
         point: Point = no_point,
         poll_s: float = POLL_S,
     ) -> None:
         """Know the partition; nothing is read and nothing claimed before `run`."""
-        self.tally = Tally()
+        self.tally = WriterTally() if tally is None else tally
         self._inbox = inbox
         self._journal = journal
+        self._replies = replies
         self._partitions = partitions
         self._readiness = readiness
         self._now_ms = now_ms
@@ -97,7 +95,7 @@ class Writer:
         self._poll_s = poll_s
         self._part = f"writer {inbox.partition}"
         self._shard = Shard(inbox.partition, partitions)
-        self._replied = 0
+        self._standing = Standing(0, 0, 0, None, None)
         self._commit: asyncio.Task[None] | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -110,11 +108,19 @@ class Writer:
             Unexpected: the topic or the database is not the one that the shard was written from.
         """
         await self._take_over()
-        while not stop.is_set():
-            records = await self._due(await self._take(), stop)
-            if records:
-                await self._handle(records)
-        await self._finish()
+        try:
+            while not stop.is_set():
+                records = await self._due(await self._take(), stop)
+                if records:
+                    await self._handle(records)
+                else:
+                    self._note()
+            await self._finish()
+            await self._replies.settle(SETTLES_S)
+            self._note()
+            await self._finish()
+        finally:
+            await self._replies.end()
 
     async def _take_over(self) -> None:
         """Make sure of the topic, claim the shard, load its ledgers, and begin where the last transaction ended."""
@@ -125,6 +131,7 @@ class Writer:
         await patiently(self._part, self._load, self._readiness)
         await self._inbox.seek(standing.next)
         self._replied = standing.replied
+        self.tally.next = standing.next
         self._readiness.works(self._part)
         _log.info("writing", shard=self._inbox.partition, epoch=standing.epoch, next=standing.next)
 
@@ -173,7 +180,10 @@ class Writer:
 
     async def _append(self, batch: Batch) -> None:
         await self._point("committing")
+        begun = time.perf_counter()
         await self._journal.append(batch)
+        self.tally.commits.add(time.perf_counter() - begun)
+        self.tally.next = batch.next
         await self._point("committed")
 
     async def _finish(self) -> None:
@@ -186,9 +196,17 @@ class Writer:
         tally = self.tally
         tally.batches += 1
         tally.commands += len(records)
+        tally.sizes.add(len(records))
         tally.events += len(draft.entries)
+        refused = draft.refusals.total()
+        tally.accepted += len(draft.outcomes) - refused
+        tally.ticks += len(records) - len(draft.outcomes) - draft.duplicates - len(draft.dead_letters)
         tally.duplicates += draft.duplicates
         tally.dead_letters += len(draft.dead_letters)
+        if refused:
+            tally.refused.update(draft.refusals)
+        if draft.dead_letters:
+            tally.dead.update(letter.reason for letter in draft.dead_letters)
 
 
 def digest_of(record: Record) -> bytes:

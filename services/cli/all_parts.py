@@ -25,4 +25,4 @@ def run_all() -> None:
             checking.result()
             await supervisor.run(stop)
 
-    serve("run", work, {"/readyz": supervisor.readiness}, settings)
+    serve("run", work, {"/readyz": supervisor.readiness, "/metrics": supervisor.metrics}, settings)

@@ -1,5 +1,8 @@
 """The processes: `run` (all of them), `writer`, `publisher`, `projector`, `ticker`. See `services.processes`."""
 
+from collections.abc import Awaitable, Callable
+from typing import Any
+
 import click
 
 from services.cli import options
@@ -7,7 +10,9 @@ from services.cli import options
 commands = click.Group()
 
 
-@commands.command(epilog=options.example("defter run", "DEFTER_PORT=8080 defter run   # then GET /livez and /readyz"))
+@commands.command(
+    epilog=options.example("defter run", "DEFTER_PORT=8080 defter run   # then GET /livez, /readyz and /metrics")
+)
 def run() -> None:
     """Run all processes under one supervisor: for small installations."""
     from services.cli.all_parts import run_all
@@ -19,9 +24,8 @@ def run() -> None:
 def writer() -> None:
     """Decide commands and add what is decided to the journal. One lives per partition; more stand by."""
     from services import processes
-    from services.cli.serving import serve
 
-    serve("writer", processes.writer)
+    _serve("writer", processes.writer)
 
 
 @commands.command(epilog=options.example("defter publisher"))
@@ -33,27 +37,32 @@ def writer() -> None:
 )
 def publisher(from_position: int | None) -> None:
     """Publish the journal: events and dead letters, bytes untouched. One lives per shard; more stand by."""
-    from functools import partial
-
     from services import processes
-    from services.cli.serving import serve
 
-    serve("publisher", partial(processes.publisher, from_position=from_position))
+    _serve("publisher", processes.publisher, from_position=from_position)
 
 
 @commands.command(epilog=options.example("defter projector"))
 def projector() -> None:
     """Keep the read models. One lives per shard; more stand by."""
     from services import processes
-    from services.cli.serving import serve
 
-    serve("projector", processes.projector)
+    _serve("projector", processes.projector)
 
 
 @commands.command(epilog=options.example("defter ticker"))
 def ticker() -> None:
     """Let time pass: have holds expire where nobody sends a command. One lives; more stand by."""
     from services import processes
-    from services.cli.serving import serve
 
-    serve("ticker", processes.ticker)
+    _serve("ticker", processes.ticker)
+
+
+def _serve(name: str, work: Callable[..., Awaitable[None]], **more: Any) -> None:
+    from functools import partial
+
+    from services.cli.serving import serve
+    from services.tallies import Tallies
+
+    tallies = Tallies()
+    serve(name, partial(work, tallies=tallies, **more), tallies=tallies)

@@ -15,12 +15,13 @@ from typing import Final
 
 import structlog
 
-from services import log
+from services import log, metrics
 from services.cli.place import here
 from services.errors import Away, Unexpected, WrongSetting
 from services.health import Health, Page, serving
 from services.settings import Settings
 from services.supervisor import SUPERVISED
+from services.tallies import Tallies
 
 Work = Callable[[Settings, Health, asyncio.Event], Awaitable[None]]
 
@@ -29,7 +30,13 @@ LAST_RESORT_S: Final = 4.5
 _log: Final = structlog.get_logger()
 
 
-def serve(name: str, work: Work, pages: dict[str, Page] | None = None, settings: Settings | None = None) -> None:
+def serve(
+    name: str,
+    work: Work,
+    pages: dict[str, Page] | None = None,
+    settings: Settings | None = None,
+    tallies: Tallies | None = None,
+) -> None:
     """Run `work` until it is told to stop.
 
     Args:
@@ -37,6 +44,7 @@ def serve(name: str, work: Work, pages: dict[str, Page] | None = None, settings:
         work: runs until its event is set.
         pages: what else is told over HTTP.
         settings: where, if that was found out already.
+        tallies: what `work` counts, told at `/metrics`.
 
     Raises:
         Unexpected: a dependency is not the one expected.
@@ -48,13 +56,14 @@ def serve(name: str, work: Work, pages: dict[str, Page] | None = None, settings:
     gc.set_threshold(200_000, 20, 100)
     settings = settings or here()
     log.configure(settings.log, name)
-    uvloop.run(_served(name, work, settings, pages))
+    uvloop.run(_served(name, work, settings, pages or {}, tallies or Tallies()))
 
 
-async def _served(name: str, work: Work, settings: Settings, pages: dict[str, Page] | None) -> None:
+async def _served(name: str, work: Work, settings: Settings, pages: dict[str, Page], tallies: Tallies) -> None:
     stop = asyncio.Event()
     stop_at_signals(stop)
     health = Health(name)
+    pages = {"/metrics": metrics.page(name, settings, health, tallies)} | pages
     async with serving(health, settings.port, pages) as port:
         _log.info("begins", port=port, instance=settings.instance, prefix=settings.prefix)
         try:

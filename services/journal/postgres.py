@@ -21,7 +21,7 @@ from services.journal.one_thread import OneThread
 from services.journal.ports import Batch, DeadLetter, Recalled, Row, Standing, Wanted
 from services.journal.waking import Waking
 from services.migrations import WRITER
-from services.patience import Readiness
+from services.patience import Readiness, asked_again
 
 _T = TypeVar("_T")
 
@@ -136,5 +136,6 @@ class PostgresJournal:
         why = str(state.outcome.exception()) if state.outcome else ""
         if self._readiness:
             self._readiness.waits(self._part, why)
+        asked_again[self._part] += 1
         if state.attempt_number == 1:
             _log.warning("waiting for PostgreSQL", shard=self._shard, why=why)
