@@ -1,0 +1,219 @@
+"""Commands in, outcomes back, events out: one connection of an application to Defter.
+
+Law: retrying is always safe and is done here, with the same id; what is not known in time is said to be not known. A
+command is looked at before it is sent, so that nothing is sent that is none.
+
+What happens to a command on its way out: `defter_client.sending`. Its outcome comes back through
+`defter_client.replies`. Events: `defter_client.subscription`.
+"""
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from contextlib import AsyncExitStack
+from typing import Any, Final, Self
+
+import msgspec
+
+from . import kafka
+from .errors import NoOutcomeYet
+from .kafka import Kafka, Login
+from .replies import Asked, Replies
+from .schemas.codec import MOST_BYTES, MalformedError, decode_command
+from .schemas.commands import Command, Tick
+from .schemas.replies import Reply
+from .schemas.values import LedgerName
+from .sending import Message, Place, Sender
+from .subscription import Subscription
+
+TIMEOUT_S: Final = 30.0
+AT_ONCE: Final = 1000
+
+_AGAIN_S: Final = 2.0
+_LONGEST_AGAIN_S: Final = 60.0
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Client:
+    """An application's connection to one installation. Made by `connect`; used in `async with`, by one event loop.
+
+    Any number of tasks may use it at the same time.
+    """
+
+    def __init__(self, at: Kafka, prefix: str, replies: str | None, timeout_s: float) -> None:
+        self._kafka = at
+        self._prefix = prefix
+        self._replies_to = replies and f"{prefix}replies.{replies}"
+        self._timeout_s = timeout_s
+        self._partitions = 0
+        self._sender: Sender | None = None
+        self._replies: Replies | None = None
+        self._open = AsyncExitStack()
+
+    @classmethod
+    def connect(
+        cls,
+        servers: str,
+        *,
+        replies: str | None = None,
+        prefix: str = "defter.",
+        tls: ssl.SSLContext | None = None,
+        login: Login | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> Self:
+        """Say where Defter is. The connection is made by `async with`, and ended with it.
+
+        Args:
+            servers: Kafka's bootstrap servers, such as `kafka-1:9092,kafka-2:9092`.
+            replies: a name for this application, of its own: outcomes come through the topic `<prefix>replies.<name>`,
+                made where it is missing. Who only subscribes needs none.
+            prefix: of the installation's topics.
+            tls: for a Kafka that speaks TLS.
+            login: for a Kafka that asks who we are (SASL).
+            timeout_s: how long an outcome is waited for, unless a call says otherwise.
+        """
+        return cls(Kafka(servers, tls, login), prefix, replies, timeout_s)
+
+    async def __aenter__(self) -> Self:
+        """Connect.
+
+        Raises:
+            Away: Kafka does not answer.
+            Unexpected: there is no such installation, or the login or a right is refused.
+        """
+        commands, events, to = f"{self._prefix}commands", f"{self._prefix}events", self._replies_to
+        found = await kafka.partitions(self._kafka, [events, *([commands] if to else [])], to)
+        self._partitions = found[events]
+        if to:
+            replies = Replies(self._kafka, to, found[to])
+            self._open.push_async_callback(replies.close)
+            try:
+                await replies.open()
+            except BaseException:
+                await self._open.aclose()
+                raise
+            self._sender, self._replies = Sender(self._kafka, commands), replies
+            self._open.push_async_callback(self._sender.close)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._open.aclose()
+
+    async def send(self, command: Command | bytes, *, timeout_s: float | None = None) -> Reply:
+        """Send a command and return its outcome: `reply.outcome` is accepted, refused or dead-letter.
+
+        It is sent again, with its id, for as long as nothing is heard. Calling again, today or tomorrow, returns the
+        same outcome.
+
+        Args:
+            command: of `defter_client.schemas.commands`, or what `TransferBuilder.encode` gives, or JSON of your own.
+            timeout_s: how long to wait; else as `connect` says.
+
+        Raises:
+            MalformedError: it is no command; it was not sent.
+            NoOutcomeYet: the time is up. What is known is said; calling again is safe.
+            Unexpected: Kafka refuses.
+        """
+        return await self._outcome(self._asked(command), timeout_s)
+
+    async def send_all(
+        self,
+        commands: Iterable[Command | bytes] | AsyncIterable[Command | bytes],
+        *,
+        timeout_s: float | None = None,
+        at_once: int = AT_ONCE,
+    ) -> AsyncIterator[Reply]:
+        """Send many commands and give their outcomes, in the same order.
+
+        They come into the topic in their order, so that each ledger decides them in it. Up to `at_once` are on their
+        way; the first one that fails ends it all, and what was on its way may be sent again.
+
+        Raises as `send`.
+        """
+        waiting: deque[asyncio.Task[Reply]] = deque()
+        try:
+            async for command in _each(commands):
+                asked = self._asked(command)
+                waiting.append(asyncio.create_task(self._outcome(asked, timeout_s)))
+                while len(waiting) >= at_once or (waiting and waiting[0].done()):
+                    yield await waiting[0]
+                    waiting.popleft()
+            while waiting:
+                yield await waiting[0]
+                waiting.popleft()
+        finally:
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+    def subscribe(self, ledger: str = "main", *, after: int = 0) -> Subscription:
+        """Give the events of a ledger, in order, once each, as they come: `async for event in client.subscribe(…)`.
+
+        Args:
+            ledger: whose.
+            after: the sequence of the last event that you have taken in; 0 before the first.
+
+        Raises:
+            ValueError: no ledger has such a name, or no event such a sequence.
+        """
+        ledger = msgspec.convert(ledger, LedgerName)
+        if after < 0:
+            raise ValueError(f"{after} is before the first event: begin with 0")
+        where = kafka.partition_of(ledger, self._partitions)
+        subscription = Subscription(self._kafka, f"{self._prefix}events", where, ledger, after)
+        self._open.push_async_callback(subscription.close)
+        return subscription
+
+    def _asked(self, command: Command | bytes) -> tuple[Asked, Message]:
+        """Look at a command, and address it."""
+        if not self._replies_to:
+            raise RuntimeError("to send, connect with a name for replies: Client.connect(…, replies='shop')")
+        value = command if isinstance(command, bytes) else _encode(command)
+        if len(value) > MOST_BYTES:
+            raise MalformedError(f"{len(value)} bytes, at most {MOST_BYTES} - at `$`")
+        checked, _ = decode_command(value, None)
+        if isinstance(checked, Tick):
+            raise MalformedError("a tick has no outcome of its own - at `$.type`")
+        where = kafka.partition_of(checked.ledger, self._partitions)
+        headers = [("reply-to", self._replies_to.encode())]
+        return Asked(checked.ledger, checked.id), Message(where, checked.ledger.encode(), value, headers)
+
+    async def _outcome(self, command: tuple[Asked, Message], timeout_s: float | None) -> Reply:
+        """Put a command into the topic, again and again, until its outcome is heard or the time is up."""
+        assert self._sender, "the client is used in `async with`"
+        assert self._replies
+        asked, message = command
+        timeout_s = self._timeout_s if timeout_s is None else timeout_s
+        told, place, again_s = self._replies.expect(asked), None, _AGAIN_S
+        try:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    place = await _placed(self._sender.put(message), told) or place
+                    done, _ = await asyncio.wait({told}, timeout=again_s)
+                    if done:
+                        return told.result()
+                    again_s = min(2 * again_s, _LONGEST_AGAIN_S)
+        except TimeoutError:
+            raise NoOutcomeYet(asked.command, asked.ledger, timeout_s, place, self._sender.trouble) from None
+        finally:
+            told.cancel()
+
+
+async def _placed(coming: asyncio.Future[Place], told: asyncio.Future[Reply]) -> Place | None:
+    """Wait until a command is in the topic; none where its outcome is heard before that."""
+    either: set[asyncio.Future[Any]] = {coming, told}
+    try:
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        return coming.result() if coming.done() else None
+    finally:
+        coming.cancel()
+
+
+async def _each(commands: Iterable[Command | bytes] | AsyncIterable[Command | bytes]) -> AsyncIterator[Command | bytes]:
+    if isinstance(commands, AsyncIterable):
+        async for command in commands:
+            yield command
+    else:
+        for command in commands:
+            yield command
