@@ -2,13 +2,12 @@
 
 One batch, start to end:
 
-    records -> read -> Journal.recall -> decide, apply -> Journal.append (the commands' next offset included) -> replies
+    records -> read -> Journal.recall -> decide, apply -> Journal.append (the commands' next offset included)
 
 While a batch is being committed the next one is decided on top of it; at most one commit is in flight. So batches grow
 by themselves under load, and a lone command is committed at once.
 
-What happens to the events next: `services.publisher`, `services.projector`. Who is told of an outcome:
-`services.replies`. Who gets a partition: `services.processes`.
+What happens to the events next: `services.publisher`, `services.projector`. Who gets a partition: `services.writing`.
 """
 
 import asyncio
@@ -21,13 +20,10 @@ from typing import Final
 import structlog
 
 from services.errors import Unexpected
-from services.journal.ports import Batch, DeadLetter, Journal, Standing
+from services.journal.ports import Batch, Journal, Standing
 from services.kafka.ports import Inbox, Record
 from services.patience import Readiness, patiently
-from services.reading import Reading, read
-from services.replies import Batch as Answerable
-from services.replies import Replies
-from services.requests import requests
+from services.reading import read
 from services.shard import Draft, Shard
 from services.tallies import WriterTally
 
@@ -61,7 +57,6 @@ class Writer:
     Args:
         inbox: the partition.
         journal: of the shard of the same number.
-        replies: to whoever asked for one.
         partitions: how many partitions the commands topic has.
         readiness: is told while something is waited for.
         tally: counts what is done; one that begins at nothing if not said.
@@ -74,7 +69,6 @@ class Writer:
         self,
         inbox: Inbox,
         journal: Journal,
-        replies: Replies,
         partitions: int,
         readiness: Readiness,
         *,
@@ -87,7 +81,6 @@ class Writer:
         self.tally = WriterTally() if tally is None else tally
         self._inbox = inbox
         self._journal = journal
-        self._replies = replies
         self._partitions = partitions
         self._readiness = readiness
         self._now_ms = now_ms
@@ -95,7 +88,7 @@ class Writer:
         self._poll_s = poll_s
         self._part = f"writer {inbox.partition}"
         self._shard = Shard(inbox.partition, partitions)
-        self._standing = Standing(0, 0, 0, None, None)
+        self._replied = 0
         self._commit: asyncio.Task[None] | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -108,19 +101,11 @@ class Writer:
             Unexpected: the topic or the database is not the one that the shard was written from.
         """
         await self._take_over()
-        try:
-            while not stop.is_set():
-                records = await self._due(await self._take(), stop)
-                if records:
-                    await self._handle(records)
-                else:
-                    self._note()
-            await self._finish()
-            await self._replies.settle(SETTLES_S)
-            self._note()
-            await self._finish()
-        finally:
-            await self._replies.end()
+        while not stop.is_set():
+            records = await self._due(await self._take(), stop)
+            if records:
+                await self._handle(records)
+        await self._finish()
 
     async def _take_over(self) -> None:
         """Make sure of the topic, claim the shard, load its ledgers, and begin where the last transaction ended."""
