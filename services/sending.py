@@ -50,6 +50,7 @@ class Line(Struct, frozen=True):
     ledger: str
     command: str = ""
     tick: bool = False
+    headers: tuple[tuple[str, bytes | None], ...] = ()
 
 
 class Place(Struct, frozen=True):
@@ -101,7 +102,9 @@ class Sending:
 
     async def send(self, lines: Sequence[Line]) -> list[Place]:
         """Send commands and return their places once all replicas have them. Raises as `Sender.sent`."""
-        messages = [Keyed(partition_of(line.ledger, self._partitions), line.ledger, line.value) for line in lines]
+        messages = [
+            Keyed(partition_of(line.ledger, self._partitions), line.ledger, line.value, line.headers) for line in lines
+        ]
         offsets = await self._sender.sent(messages)
         return [Place(message.partition, offset) for message, offset in zip(messages, offsets, strict=True)]
 

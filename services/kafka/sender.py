@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError, UnknownTopicOr
 
 from services.errors import Away, Unexpected
 from services.kafka.client import failure, options
+from services.kafka.ports import Headers
 from services.settings import Kafka
 
 TOO_LARGE: Final = -1
@@ -26,11 +27,12 @@ _LINGER_MS: Final = 2
 
 
 class Keyed(NamedTuple):
-    """One command about to be sent: its partition, its ledger and its bytes."""
+    """One command about to be sent: its partition, its ledger, its bytes, and what goes along."""
 
     partition: int
     ledger: str
     value: bytes
+    headers: Headers = ()
 
 
 class Sender:
@@ -78,7 +80,9 @@ class Sender:
     async def _one(self, producer: Any, message: Keyed) -> Any:
         key = message.ledger.encode()
         try:
-            return await producer.send(self._topic, message.value, key, message.partition)
+            return await producer.send(
+                self._topic, message.value, key, message.partition, headers=list(message.headers)
+            )
         except MessageSizeTooLargeError:
             return None
 
