@@ -7,6 +7,7 @@ start, in replay and in `verify` it is the same.
 from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Sequence
+from sys import intern
 from typing import assert_never
 
 from domain.state import Account, Ad, Book, Hold, Kind, Ledger, Part, Totals, TypeOfAccount, built_in
@@ -75,7 +76,8 @@ def _apply_postings(ledger: Ledger, event: TransferPosted) -> None:
         totals = accounts[posting.account].totals
         place = totals.get(posting.unit)
         if place is None:
-            place = totals[posting.unit] = Totals()
+            # One text for all accounts: to compare it, nothing further is fetched from memory.
+            place = totals[intern(posting.unit)] = Totals()
         place.debits = int(posting.debits)
         place.credits = int(posting.credits)
     if event.hold is not None:
@@ -89,7 +91,7 @@ def _apply_postings(ledger: Ledger, event: TransferPosted) -> None:
 def _apply_account(ledger: Ledger, event: AccountChanged) -> None:
     account = ledger.accounts.get(event.account)
     if account is None:
-        account = ledger.accounts[event.account] = Account(event.account, event.account_type)
+        account = ledger.accounts[event.account] = Account(event.account, intern(event.account_type))
         if ledger.account_types[event.account_type].singleton:
             ledger.singletons[event.account_type] = account
     if account.alias != event.alias:
@@ -121,7 +123,7 @@ def _apply_hold(ledger: Ledger, event: HoldPlaced) -> None:
     hold = ledger.holds[event.command] = Hold(event.command, event.kind, event.book, event.expires_at, parts)
     for part in parts:
         totals = ledger.accounts[part.source].totals
-        totals.setdefault(part.unit, Totals()).held += part.remaining
+        totals.setdefault(intern(part.unit), Totals()).held += part.remaining
     if hold.expires_at is not None:
         insort(ledger.expiring, (hold.expires_at, hold.id))
 
