@@ -144,6 +144,10 @@ def _of_writers(writers: Mapping[int, WriterTally]) -> Iterator[Metric]:
             _add(family, shard, spread)
     yield from (commands, sizes, commits)
     yield _counted("defter_stored_events_total", "Events stored in the journal.", writers, "events")
+    yield _counted("defter_replies_total", "Replies sent, some twice.", writers, "replies")
+    yield _counted(
+        "defter_ignored_replies_total", "Replies asked for that could not be sent.", writers, "ignored_replies"
+    )
 
 
 def _outcomes(tally: WriterTally) -> Iterator[tuple[str, str, int]]:

@@ -76,6 +76,8 @@ class WriterTally:
     ticks: int = 0
     duplicates: int = 0
     dead_letters: int = 0
+    replies: int = 0
+    ignored_replies: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     dead: Counter[str] = field(default_factory=Counter)
     sizes: Spread = field(default_factory=lambda: Spread(COMMANDS))
