@@ -11,6 +11,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Struct
 
+from .codec import parse_object
 from .events import CommandRefused
 from .reasons import DeadReason, Reason
 from .values import CommandId, LedgerName, Sequence
@@ -67,6 +68,14 @@ decode_reply: Final[Callable[[bytes], Reply]] = msgspec.json.Decoder(Reply).deco
 decode_told: Final[Callable[[bytes], Told]] = msgspec.json.Decoder(Told).decode
 """Bytes of an event to what it says of the outcome."""
 
+
+class _Said(Struct):
+    id: CommandId | None = None
+    idempotency_key: CommandId | None = None
+    ledger: LedgerName | None = None
+
+
+_said: Final = msgspec.json.Decoder(_Said).decode
 _REFUSED: Final = str(CommandRefused.__struct_config__.tag)
 
 
@@ -89,3 +98,17 @@ def reply(command: str, ledger: str, sequence: int, told: Told, *, duplicate: bo
         reason=told.reason,
         details=told.details,
     )
+
+
+def named(value: bytes | None) -> tuple[str | None, str | None]:
+    """Find id and ledger in what is no command, so that who sent it may know it again; None where they are not said.
+
+    >>> named(b'{"type":"transfer.v1","id":"order-77","colour":"red"}')
+    ('order-77', None)
+    """
+    try:
+        parse_object(value or b"")
+        said = _said(value or b"")
+    except (ValueError, RecursionError):
+        return None, None
+    return said.id or said.idempotency_key, said.ledger

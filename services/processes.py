@@ -19,6 +19,7 @@ from services.journal.lock import only_one
 from services.journal.outputs import Output, note_output
 from services.journal.ports import OtherWriter
 from services.journal.postgres import PostgresJournal
+from services.kafka.dispatch import Dispatch
 from services.kafka.inbox import KafkaInbox
 from services.kafka.membership import Membership
 from services.kafka.outbox import KafkaOutbox
@@ -29,6 +30,7 @@ from services.migrations import PUBLISHER
 from services.patience import Readiness, patiently
 from services.projector import project
 from services.publisher import Publisher
+from services.replies import Replies
 from services.settings import Settings
 from services.setup import check_installation, read_installation
 from services.tallies import Behind, Tallies, WriterTally
@@ -123,14 +125,19 @@ class _Writing:
         """Write one partition until `stop`. When another writer took it, go on only if the group says it is ours."""
         while not stop.is_set():
             async with AsyncExitStack() as resources:
-                kafka, topic = self._settings.brokers(), Topics(self._settings.prefix).commands
-                inbox, watched = KafkaInbox(kafka, topic, partition), Partition(kafka, topic, partition)
-                resources.push_async_callback(inbox.close)
-                resources.push_async_callback(watched.close)
+                kafka, topics = self._settings.brokers(), Topics(self._settings.prefix)
+                inbox, again = (KafkaInbox(kafka, topics.commands, partition) for _ in range(2))
+                watched = Partition(kafka, topics.commands, partition)
+                dispatch = Dispatch(kafka, topics.all(postings=True))
+                for opened in (inbox, again, watched, dispatch):
+                    resources.push_async_callback(opened.close)
                 journal = PostgresJournal(self._settings.database(partition), partition, readiness=self._readiness)
                 resources.push_async_callback(journal.close)
                 tally = self._tallies.writer(partition)
-                writer = Writer(inbox, journal, self._partitions, self._readiness, tally=tally, point=self._point)
+                replies = Replies(again, journal, dispatch.send, tally, self._readiness)
+                writer = Writer(
+                    inbox, journal, replies, self._partitions, self._readiness, tally=tally, point=self._point
+                )
                 resources.enter_context(self._tallies.at_work("writer", partition, partial(_undecided, watched, tally)))
                 try:
                     await writer.run(stop)

@@ -3,11 +3,13 @@
 One batch, start to end:
 
     records -> read -> Journal.recall -> decide, apply -> Journal.append (the commands' next offset included)
+            -> replies, to whoever asked for one
 
 While a batch is being committed the next one is decided on top of it; at most one commit is in flight. So batches grow
 by themselves under load, and a lone command is committed at once.
 
-What happens to the events next: `services.publisher`, `services.projector`. Who gets a partition: `services.writing`.
+What happens to the events next: `services.publisher`, `services.projector`. Who is told what came of a command:
+`services.replies`. Who gets a partition: `services.processes`.
 """
 
 import asyncio
@@ -20,10 +22,12 @@ from typing import Final
 import structlog
 
 from services.errors import Unexpected
-from services.journal.ports import Batch, Journal, Standing
+from services.journal.ports import Batch, DeadLetter, Journal, Standing
 from services.kafka.ports import Inbox, Record
 from services.patience import Readiness, patiently
-from services.reading import read
+from services.reading import Reading, read
+from services.replies import Replies, Stored
+from services.requests import requests
 from services.shard import Draft, Shard
 from services.tallies import WriterTally
 
@@ -37,6 +41,9 @@ MOST_BYTES: Final = 1024 * 1024
 POLL_S: Final = 0.25
 AHEAD_MS: Final = 5 * 60 * 1000
 """A record stamped further than this past our own clock is not decided until it is due."""
+
+SETTLES_S: Final = 1.0
+"""How long who is stopped waits for the last replies to be acknowledged; others answer again what is not."""
 
 Point = Callable[[str], Awaitable[None]]
 """Called at named points of the way, so that a test can stop the world there."""
@@ -57,6 +64,7 @@ class Writer:
     Args:
         inbox: the partition.
         journal: of the shard of the same number.
+        replies: of the same partition.
         partitions: how many partitions the commands topic has.
         readiness: is told while something is waited for.
         tally: counts what is done; one that begins at nothing if not said.
@@ -69,6 +77,7 @@ class Writer:
         self,
         inbox: Inbox,
         journal: Journal,
+        replies: Replies,
         partitions: int,
         readiness: Readiness,
         *,
@@ -81,6 +90,7 @@ class Writer:
         self.tally = WriterTally() if tally is None else tally
         self._inbox = inbox
         self._journal = journal
+        self._replies = replies
         self._partitions = partitions
         self._readiness = readiness
         self._now_ms = now_ms
@@ -88,7 +98,7 @@ class Writer:
         self._poll_s = poll_s
         self._part = f"writer {inbox.partition}"
         self._shard = Shard(inbox.partition, partitions)
-        self._replied = 0
+        self._standing = Standing(0, 0, 0, None, None)
         self._commit: asyncio.Task[None] | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -101,11 +111,19 @@ class Writer:
             Unexpected: the topic or the database is not the one that the shard was written from.
         """
         await self._take_over()
-        while not stop.is_set():
-            records = await self._due(await self._take(), stop)
-            if records:
-                await self._handle(records)
-        await self._finish()
+        try:
+            while not stop.is_set():
+                records = await self._due(await self._take(), stop)
+                if records:
+                    await self._handle(records)
+                else:
+                    self._note()
+            await self._finish()
+            await self._replies.settle(SETTLES_S)
+            self._note()
+            await self._finish()
+        finally:
+            await self._replies.end()
 
     async def _take_over(self) -> None:
         """Make sure of the topic, claim the shard, load its ledgers, and begin where the last transaction ended."""
@@ -115,7 +133,8 @@ class Writer:
         standing = await patiently(self._part, lambda: self._journal.claim(RULES), self._readiness)
         await patiently(self._part, self._load, self._readiness)
         await self._inbox.seek(standing.next)
-        self._replied = standing.replied
+        self._standing = standing
+        self._replies.begin(standing)
         self.tally.next = standing.next
         self._readiness.works(self._part)
         _log.info("writing", shard=self._inbox.partition, epoch=standing.epoch, next=standing.next)
@@ -161,15 +180,32 @@ class Writer:
         await self._point("decided")
         await self._finish()
         self._count(records, draft)
-        self._commit = asyncio.create_task(self._append(_batch(records, draft, self._replied)))
+        self._commit = asyncio.create_task(self._append(records, readings, draft))
 
-    async def _append(self, batch: Batch) -> None:
+    async def _append(self, records: Sequence[Record], readings: Sequence[Reading | DeadLetter], draft: Draft) -> None:
+        """Store a batch, and let those be told who asked."""
+        asking, begin = requests(records, readings), self._standing.next
+        batch = _batch(records, draft, self._replies.replied_with(asking, records[-1].offset + 1))
         await self._point("committing")
+        await self._store(batch)
+        await self._point("committed")
+        self._replies.stored(Stored(begin, batch.next, asking, readings, draft))
+
+    def _note(self) -> None:
+        """Begin to store how far replies have come, where no batch is there to do it along."""
+        self._replies.see_that_it_lives()
+        standing, replied = self._standing, self._replies.replied
+        if self._commit is None and replied > standing.replied:
+            last = (standing.last_at_ms or 0, standing.last_digest or b"")
+            self._commit = asyncio.create_task(self._store(Batch((), (), (), (), standing.next, *last, replied)))
+
+    async def _store(self, batch: Batch) -> None:
         begun = time.perf_counter()
         await self._journal.append(batch)
         self.tally.commits.add(time.perf_counter() - begun)
         self.tally.next = batch.next
-        await self._point("committed")
+        last = (batch.last_at_ms, batch.last_digest)
+        self._standing = Standing(batch.next, self._standing.epoch, batch.replied, *last)
 
     async def _finish(self) -> None:
         """Wait for the commit in flight, if there is one."""

@@ -15,11 +15,14 @@ import msgspec
 from services.errors import Away
 from services.health import Health
 from services.journal.postgres import PostgresJournal
+from services.kafka.dispatch import Addressed
 from services.kafka.inbox import KafkaInbox
 from services.kafka.outbox import KafkaOutbox
 from services.kafka.ports import Message
 from services.kafka.topics import Topics
+from services.replies import Replies
 from services.settings import Settings
+from services.tallies import WriterTally
 from services.writer import Writer
 
 LEDGER: Final = "main"
@@ -122,8 +125,9 @@ async def settle(settings: Settings, accounts: int) -> int:
     count = await put(settings, opening(accounts))
     stop = asyncio.Event()
     inbox = KafkaInbox(settings.brokers(), Topics(settings.prefix).commands, 0)
-    journal = PostgresJournal(settings.database(0), 0)
-    writer = Writer(inbox, journal, 1, Health("bench"))
+    journal, health = PostgresJournal(settings.database(0), 0), Health("bench")
+    replies = Replies(inbox, journal, _nobody, WriterTally(), health)
+    writer = Writer(inbox, journal, replies, 1, health)
     writing = asyncio.create_task(writer.run(stop))
     try:
         async with asyncio.timeout(_PATIENCE_S + accounts / 1000):
@@ -139,6 +143,10 @@ async def settle(settings: Settings, accounts: int) -> int:
         await journal.close()
     assert writer.tally.events == count, f"of {count} commands {writer.tally.events} were decided"
     return count
+
+
+async def _nobody(_: list[Addressed]) -> int:
+    raise AssertionError("nobody asks for a reply")
 
 
 def _registries() -> Iterator[bytes]:

@@ -5,8 +5,11 @@ import asyncio
 import msgspec
 
 from services.journal.memory import MemoryJournal, MemoryStore, Pause
+from services.kafka.dispatch import Addressed
 from services.kafka.lists import ListInbox, ListTopic
 from services.kafka.ports import Message
+from services.replies import Replies
+from services.tallies import WriterTally
 from services.writer import Point, Writer, no_point
 
 NOW_MS = 1_800_000_000_000
@@ -37,6 +40,7 @@ class Stage:
         self.commands = ListTopic(lambda: self.now_ms)
         self.store = MemoryStore()
         self.readiness = Calm()
+        self.replies: list[Addressed] = []
 
     def publish(self, *commands: dict[str, object] | bytes) -> None:
         """Put commands on the topic, as one batch of a producer."""
@@ -45,8 +49,19 @@ class Stage:
     def writer(self, *, pause: Pause | None = None, point: Point = no_point) -> Writer:
         """Make a writer of the partition."""
         journal = MemoryJournal(self.store, pause=pause)
-        inbox = ListInbox(self.commands)
-        return Writer(inbox, journal, 1, self.readiness, now_ms=lambda: NOW_MS, point=point, poll_s=0.001)
+        inbox, tally = ListInbox(self.commands), WriterTally()
+        replies = Replies(ListInbox(self.commands), journal, self.send, tally, self.readiness)
+        return Writer(
+            inbox, journal, replies, 1, self.readiness, tally=tally, now_ms=lambda: NOW_MS, point=point, poll_s=0.001
+        )
+
+    async def send(self, replies: list[Addressed]) -> int:
+        """Take in replies; nobody is there whose topic is called `nobody`."""
+        known = [reply for reply in replies if reply.topic != "nobody"]
+        ignored = len(replies) - len(known)
+        self.replies += known
+        replies.clear()
+        return ignored
 
     async def write(self, writer: Writer | None = None) -> None:
         """Let a writer decide all that is on the topic, then stop it."""

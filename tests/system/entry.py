@@ -17,11 +17,14 @@ from services.errors import Unexpected
 from services.health import Health
 from services.journal.ports import OtherWriter
 from services.journal.postgres import PostgresJournal
+from services.kafka.dispatch import Dispatch
 from services.kafka.inbox import KafkaInbox
 from services.kafka.topics import Topics
 from services.processes import projector, publisher, writer
+from services.replies import Replies
 from services.settings import Settings
 from services.setup import check_installation
+from services.tallies import WriterTally
 from services.writer import Point, Writer
 
 BAD_SETTING = 3
@@ -62,15 +65,19 @@ async def usurper(settings: Settings, health: Health, stop: asyncio.Event, *, pa
     """Write a partition whoever else does, and take it back whenever another took it."""
     installed = await check_installation(settings)
     while not stop.is_set():
-        inbox = KafkaInbox(settings.brokers(), Topics(settings.prefix).commands, partition)
+        kafka, topics = settings.brokers(), Topics(settings.prefix)
+        inbox, again = (KafkaInbox(kafka, topics.commands, partition) for _ in range(2))
+        dispatch = Dispatch(kafka, topics.all(postings=True))
         journal = PostgresJournal(settings.database(partition), partition)
         try:
             health.works("usurper")
-            await Writer(inbox, journal, installed.partitions, health, point=point).run(stop)
+            replies = Replies(again, journal, dispatch.send, WriterTally(), health)
+            await Writer(inbox, journal, replies, installed.partitions, health, point=point).run(stop)
         except OtherWriter as other:
             print("usurped:", other, file=sys.stderr, flush=True)
         finally:
-            await inbox.close()
+            for opened in (inbox, again, dispatch):
+                await opened.close()
             await journal.close()
 
 
