@@ -16,7 +16,7 @@ COMPILE := CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/pip-compile --quiet
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench sabotage requirements upgrade clean
+.PHONY: help demo test lint bench sabotage schemas asyncapi requirements upgrade clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z.]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,12 @@ bench: $(DEFTER) ## the figures of docs/performance.md, measured here
 
 sabotage: $(VENV) ## plants faults one by one; each must turn a test red
 	@$(BIN)/python -m tests.sabotage
+
+schemas: $(VENV) ## the published language as files, into schemas/published
+	@$(BIN)/python -m services.language schemas/published
+
+asyncapi: $(VENV) ## the official parser on schemas/published/asyncapi.json
+	@$(BIN)/python -m tests.schemas.asyncapi
 
 requirements: $(VENV) ## pin what requirements*.in name, keeping the pins that still do
 	@$(COMPILE) --output-file requirements.txt requirements.in
