@@ -40,6 +40,8 @@ _MOST_KNOWN: Final = 1000
 _IGNORED_FOR_S: Final = 5.0
 """A topic that would not do is looked up again after this long: somebody may have made it."""
 
+_QUIET_S: Final = 1.0
+
 _BATCH_BYTES: Final = 512 * 1024
 _PATIENCE_S: Final = 10.0
 _ALL_REPLICAS: Final = -1
@@ -79,6 +81,7 @@ class Dispatch:
         self._client = Client(kafka)
         self._ours = frozenset(ours)
         self._known: dict[str, _Known] = {}
+        self._quiet_until = 0.0
 
     async def send(self, messages: list[Addressed]) -> int:
         """Send all; what is acknowledged is taken out of `messages`, and in the end what is ignored.
@@ -178,8 +181,12 @@ class Dispatch:
         return {(topic, number): code for topic, rows in answer.topics for number, code, *_ in rows}
 
     def _ignore(self, topic: str, why: str) -> None:
-        self._known[topic] = _Known((), time.monotonic() + _IGNORED_FOR_S)
-        _log.warning("replies are ignored", topic=topic[:249], why=why)
+        now = time.monotonic()
+        self._known[topic] = _Known((), now + _IGNORED_FOR_S)
+        if now >= self._quiet_until:
+            # Whoever names many such topics is not to fill the log.
+            self._quiet_until = now + _QUIET_S
+            _log.warning("replies are ignored", topic=topic[:249], why=why)
 
 
 def _batch(messages: list[Addressed]) -> tuple[bytes, int]:
