@@ -5,7 +5,8 @@ Law: it changes nothing, goes on after what is wrong as far as that makes sense,
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from services.kafka.topics import Topics, describe
 from services.migrations import NEWEST
 from services.migrations.run import ROLES
 from services.settings import Settings, masked
-from services.setup import check_installation
+from services.setup import check_installation, read_installation
 
 OLDEST_POSTGRES: Final = 150000
 
@@ -54,17 +55,51 @@ async def examine(settings: Settings, timeout_s: float, show: Callable[[Finding]
     add(Finding(f"Defter {version('defter')} on Python {sys.version.split()[0]}, schema {NEWEST}", good=True))
     for finding in _settings(settings):
         add(finding)
-    for look in (_postgres, _roles, _kafka, _installation):
-        try:
-            async with asyncio.timeout(timeout_s):
-                add(await look(settings))
-        except TimeoutError:
-            add(Finding(f"{look.__name__.strip('_')} did not answer within {timeout_s:g} s", good=False))
-        except Away as away:
-            add(Finding(str(away), good=False, remedy="start it, or set DEFTER_DATABASE and DEFTER_KAFKA right"))
-        except Unexpected as unexpected:
-            add(Finding(unexpected.what, good=False, remedy=unexpected.remedy))
+    for where, dsn in (await _databases(settings, timeout_s)).items():
+        for look in (_examine_postgres, _examine_roles):
+            add(await _looked(f"PostgreSQL{where}", timeout_s, partial(asyncio.to_thread, _with, dsn, where, look)))
+    add(await _looked("Kafka", timeout_s, partial(_kafka, settings)))
+    add(await _looked("the installation", timeout_s, partial(_installation, settings)))
     return all(finding.good for finding in found)
+
+
+async def _looked(what: str, timeout_s: float, look: Callable[[], Awaitable[Finding]]) -> Finding:
+    """Look at one thing, and say so where it does not answer or is not the one expected."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await look()
+    except TimeoutError:
+        return Finding(f"{what} did not answer within {timeout_s:g} s", good=False)
+    except Away as away:
+        return Finding(str(away), good=False, remedy="start it, or set DEFTER_DATABASE and DEFTER_KAFKA right")
+    except Unexpected as unexpected:
+        return Finding(unexpected.what, good=False, remedy=unexpected.remedy)
+
+
+async def _databases(settings: Settings, timeout_s: float) -> dict[str, str]:
+    """Return every database there is by what is said of it: of which shard it is the first, where there are several.
+
+    How many shards there are is asked of the first; while it does not tell, it is the only one that is known.
+    """
+    try:
+        async with asyncio.timeout(timeout_s):
+            count = (await read_installation(settings)).partitions
+    except (TimeoutError, Away, Unexpected):
+        count = 1
+    journals = {dsn: f" of shard {shard}" for shard, dsn in _first(settings.database, count)}
+    models = {dsn: f" of the read models of shard {shard}" for shard, dsn in _first(settings.read_database, count)}
+    every = models | journals
+    return {where if len(every) > 1 else "": dsn for dsn, where in every.items()}
+
+
+def _first(database: Callable[[int], str], count: int) -> Iterator[tuple[int, str]]:
+    """Give each database once, with the first shard that lives in it."""
+    found: set[str] = set()
+    for shard in range(count):
+        dsn = database(shard)
+        if dsn not in found:
+            found.add(dsn)
+            yield shard, dsn
 
 
 def _settings(settings: Settings) -> list[Finding]:
@@ -80,13 +115,9 @@ def _settings(settings: Settings) -> list[Finding]:
     return [Finding(what, good=True) for what in told]
 
 
-async def _postgres(settings: Settings) -> Finding:
-    return await asyncio.to_thread(_with, settings, _examine_postgres)
-
-
-def _examine_postgres(connection: _Connection) -> Finding:
+def _examine_postgres(connection: _Connection, where: str) -> Finding:
     number = connection.info.server_version
-    named = f"PostgreSQL {number // 10000}.{number % 10000}, database {connection.info.dbname}"
+    named = f"PostgreSQL {number // 10000}.{number % 10000}, database {connection.info.dbname}{where}"
     if number < OLDEST_POSTGRES:
         return Finding(f"{named} is too old", good=False, remedy="use PostgreSQL 15 or newer")
     settings: dict[str, str] = dict(
@@ -99,11 +130,7 @@ def _examine_postgres(connection: _Connection) -> Finding:
     return Finding(named, good=True)
 
 
-async def _roles(settings: Settings) -> Finding:
-    return await asyncio.to_thread(_with, settings, _examine_roles)
-
-
-def _examine_roles(connection: _Connection) -> Finding:
+def _examine_roles(connection: _Connection, where: str) -> Finding:
     user = connection.info.user
     rows = connection.execute(
         "select rolname, pg_has_role(rolname, 'member') from pg_roles where rolname = any(%s)", (list(ROLES),)
@@ -111,12 +138,12 @@ def _examine_roles(connection: _Connection) -> Finding:
     may: dict[str, bool] = dict(rows.fetchall())
     for role in ROLES:
         if role not in may:
-            return Finding(f"there is no role {role}", good=False, remedy="run `defter setup`")
+            return Finding(f"there is no role {role} on the server{where}", good=False, remedy="run `defter setup`")
         if not may[role]:
             return Finding(
-                f"the user {user} may not take the role {role}", good=False, remedy=f"grant {role} to {user}"
+                f"the user {user} may not take the role {role}{where}", good=False, remedy=f"grant {role} to {user}"
             )
-    return Finding(f"the user {user} may take the roles {', '.join(ROLES)}", good=True)
+    return Finding(f"the user {user} may take the roles {', '.join(ROLES)}{where}", good=True)
 
 
 async def _kafka(settings: Settings) -> Finding:
@@ -135,7 +162,7 @@ async def _installation(settings: Settings) -> Finding:
     )
 
 
-def _with(settings: Settings, look: Callable[[_Connection], Finding]) -> Finding:
-    arguments = parameters(settings.database(0), "defter-doctor")
+def _with(dsn: str, where: str, look: Callable[[_Connection, str], Finding]) -> Finding:
+    arguments = parameters(dsn, "defter-doctor")
     with answers.understood(), psycopg.connect(**arguments, autocommit=True) as connection:
-        return look(connection)
+        return look(connection, where)

@@ -19,7 +19,7 @@ from services.errors import Unexpected
 from services.journal import answers
 from services.journal.connection import parameters
 from services.kafka.topics import Cluster, Topics, create, describe, faults
-from services.migrations import allow_read_models, check, migrate
+from services.migrations import allow_read_models, check, holds, migrate
 from services.projector import prepare
 from services.settings import Settings
 
@@ -78,6 +78,8 @@ async def setup(settings: Settings, partitions: int | None = None, *, accept_top
     if noted and not accept_topics:
         _raise_first(_differences(noted, settings, before))
     _raise_first(_other_counts(before, topics, count))
+    if noted:
+        await asyncio.to_thread(_see_that_all_are_where_they_were, settings, count)
     migrated = await asyncio.to_thread(_migrate, settings, count)
     for dsn in {settings.read_database(shard) for shard in range(count)}:
         await asyncio.to_thread(prepare, dsn)
@@ -110,6 +112,25 @@ async def check_installation(settings: Settings, shards: Iterable[int] = (0,)) -
     return found[0]
 
 
+async def check_shard(settings: Settings, shard: int, installed: Installed) -> None:
+    """See that a shard whose journal has a database of its own is of the same installation as the first shard.
+
+    Raises:
+        Away: PostgreSQL does not answer.
+        Unexpected: it is of another one, or not set up.
+    """
+    dsn = settings.database(shard)
+    if dsn == settings.database(0):
+        return
+    found = await asyncio.to_thread(_checked, dsn, shard)
+    if _without_postings(found) != _without_postings(installed):
+        raise Unexpected(
+            f"the database of shard {shard} belongs to another installation than that of shard 0: it serves the topics "
+            f"{found.prefix}… of the cluster {found.cluster_id}",
+            "set DEFTER_DATABASE so that {shard} leads each shard to the database that it was set up in",
+        )
+
+
 async def read_installation(settings: Settings) -> Installed:
     """Read what the database of the first shard says, without asking Kafka. Raises as `check_installation`."""
     return await asyncio.to_thread(_checked, settings.database(0), 0)
@@ -132,6 +153,20 @@ def _noted(dsn: str) -> Installed | None:
         except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
             return None
         return msgspec.convert(row, Installed) if row else None
+
+
+def _see_that_all_are_where_they_were(settings: Settings, count: int) -> None:
+    """Raise `Unexpected` where a shard is not in its database: made anew beside the old one, it would begin anew."""
+    for shard in range(count):
+        if not holds(settings.database(shard), shard):
+            raise Unexpected(
+                f"shard {shard} was set up before, and not in the database that DEFTER_DATABASE names for it now",
+                f"set DEFTER_DATABASE so that it leads shard {shard} to where it was; to move it, move its database",
+            )
+
+
+def _without_postings(installed: Installed) -> Installed:
+    return msgspec.structs.replace(installed, postings_topic_id=None)
 
 
 def _migrate(settings: Settings, count: int) -> list[str]:
@@ -158,9 +193,7 @@ def _note(dsn: str, installed: Installed, *, accept_topics: bool) -> None:
     with _connected(dsn) as connection:
         row = connection.execute(statement.encode(), columns).fetchone()
     noted = msgspec.convert(row, Installed)
-    if msgspec.structs.replace(noted, postings_topic_id=None) != msgspec.structs.replace(
-        installed, postings_topic_id=None
-    ):
+    if _without_postings(noted) != _without_postings(installed):
         raise Unexpected("another `defter setup` at the same moment noted another installation", "run it again")
 
 

@@ -14,7 +14,19 @@ from services.migrations.run import (
     WRITER,
     allow_read_models,
     check,
+    holds,
     migrate,
 )
 
-__all__ = ["NEWEST", "OPERATOR", "PROJECTOR", "PUBLISHER", "READER", "WRITER", "allow_read_models", "check", "migrate"]
+__all__ = [
+    "NEWEST",
+    "OPERATOR",
+    "PROJECTOR",
+    "PUBLISHER",
+    "READER",
+    "WRITER",
+    "allow_read_models",
+    "check",
+    "holds",
+    "migrate",
+]

@@ -121,6 +121,15 @@ def check(connection: psycopg.Connection[Any], shard: int) -> None:
             )
 
 
+def holds(dsn: str, shard: int) -> bool:
+    """Return whether the journal of a shard lives in a database, of whatever release. Raises `Away`, `Unexpected`."""
+    with _connected(dsn) as connection:
+        try:
+            return any(place == shard for _, place in _applied(connection))
+        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+            return False
+
+
 def _apply_missing(connection: psycopg.Connection[Any], shards: Collection[int]) -> Iterator[str]:
     connection.execute("create schema if not exists journal")
     connection.execute(

@@ -36,19 +36,20 @@ async def check(house: House) -> Found:
         AssertionError: something is not as it should be.
     """
     commands = events = letters = again = 0
-    async with await psycopg.AsyncConnection.connect(house.dsn, autocommit=True) as connection:
-        for partition in range(house.partitions):
-            records = await house.records(house.topics.commands, partition)
-            model = Model(partition, house.partitions)
-            model.decide(records)
+    for partition in range(house.partitions):
+        records = await house.records(house.topics.commands, partition)
+        model = Model(partition, house.partitions)
+        model.decide(records)
+        async with await psycopg.AsyncConnection.connect(house.settings.database(partition)) as connection:
             await _check_journal(connection, model, len(records))
             await _check_seals(connection, model)
             again += await _check_events(connection, house, model)
             again += await _check_dead_letters(connection, house, model)
+        async with await psycopg.AsyncConnection.connect(house.settings.read_database(partition)) as connection:
             await _check_read_models(connection, model)
-            commands += len(records)
-            events += len(model.should_be.entries)
-            letters += len(model.should_be.dead_letters)
+        commands += len(records)
+        events += len(model.should_be.entries)
+        letters += len(model.should_be.dead_letters)
     return Found(commands, events, letters, again)
 
 

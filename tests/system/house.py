@@ -34,15 +34,19 @@ class House:
     """An installation that is set up, in which processes come and go.
 
     Args:
-        dsn: its database, empty.
+        dsn: its database, empty; with `{shard}` there are several.
         servers: its Kafka.
         prefix: of its topics.
         directory: for logs.
         partitions: how many.
+        read_dsn: the database of its read models, if that is another; `{shard}` as above.
     """
 
-    def __init__(self, dsn: str, servers: str, prefix: str, directory: Path, partitions: int = 1) -> None:
+    def __init__(
+        self, dsn: str, servers: str, prefix: str, directory: Path, partitions: int = 1, read_dsn: str = ""
+    ) -> None:
         self.dsn = dsn
+        self.read_dsn = read_dsn or dsn
         self.kafka = Kafka(servers=servers)
         self.topics = Topics(prefix)
         self.partitions = partitions
@@ -50,7 +54,7 @@ class House:
         self.sent = [0] * partitions
         self._directory = directory
         self._asking = asyncio.Lock()
-        self._connection: psycopg.AsyncConnection[tuple[int, ...]] | None = None
+        self._connections: dict[str, psycopg.AsyncConnection[tuple[int, ...]]] = {}
         self._outboxes = [KafkaOutbox(self.kafka, self.topics.commands, number) for number in range(partitions)]
         self._tails = [
             [KafkaOutbox(self.kafka, topic, number) for topic in (self.topics.events, self.topics.dead_letters)]
@@ -59,20 +63,25 @@ class House:
 
     async def set_up(self) -> None:
         """Do what `defter setup` does."""
-        settings = Settings(
+        await setup(self.settings, self.partitions)
+
+    @property
+    def settings(self) -> Settings:
+        """Its settings, as `defter setup` has them."""
+        return Settings(
             instance="setup",
             dsn=Secret(self.dsn),
-            read_dsn=Secret(self.dsn),
+            read_dsn=Secret(self.read_dsn),
             kafka=self.kafka,
             prefix=self.topics.prefix,
         )
-        await setup(settings, self.partitions)
 
     def process(self, name: str, *arguments: str, instance: str = "", dsn: str = "") -> Process:
         """Make a process, not started yet."""
         instance = instance or f"{name}-{len(self.processes)}"
         environment = {
             "DEFTER_DATABASE": dsn or self.dsn,
+            "DEFTER_READ_DATABASE": dsn or self.read_dsn,
             "DEFTER_KAFKA": self.kafka.servers,
             "DEFTER_PREFIX": self.topics.prefix,
             "DEFTER_INSTANCE": instance,
@@ -146,8 +155,8 @@ class House:
         """
         for process in self.processes:
             process.must_run()
-        row = await self._row(_REACH.replace("{shard}", str(partition)).encode())
-        decided, stored, letter, projected = row
+        decided, stored, letter = await self._row(_REACH, self.settings.database(partition), partition)
+        (projected,) = await self._row(_PROJECTED, self.settings.read_database(partition), partition)
         events, letters = self._tails[partition]
         published = await _header(events, "position", nothing=0)
         if await _header(letters, "offset", nothing=-1) < letter:
@@ -156,20 +165,22 @@ class House:
 
     async def next(self, partition: int = 0) -> int:
         """Ask for the offset that is decided next. Raises `Away`."""
-        (offset,) = await self._row(b"select next from journal.offsets where shard = %d" % partition)
+        statement = "select next from journal.offsets where shard = {shard}"
+        (offset,) = await self._row(statement, self.settings.database(partition), partition)
         return offset
 
-    async def _row(self, statement: bytes) -> tuple[int, ...]:
-        """Ask the database, on a connection that is kept while it lasts."""
+    async def _row(self, statement: str, dsn: str, partition: int) -> tuple[int, ...]:
+        """Ask a database, on a connection that is kept while it lasts."""
         async with self._asking:
             try:
-                if self._connection is None:
-                    self._connection = await psycopg.AsyncConnection.connect(
-                        self.dsn, autocommit=True, connect_timeout=2
+                if dsn not in self._connections:
+                    self._connections[dsn] = await psycopg.AsyncConnection.connect(
+                        dsn, autocommit=True, connect_timeout=2
                     )
-                row = await (await self._connection.execute(statement)).fetchone()
+                asked = statement.replace("{shard}", str(partition)).encode()
+                row = await (await self._connections[dsn].execute(asked)).fetchone()
             except psycopg.OperationalError as error:
-                self._connection = None
+                self._connections.pop(dsn, None)
                 raise Away(str(error)) from error
         assert row
         return row
@@ -178,8 +189,8 @@ class House:
         """End every process, whatever it does."""
         for process in self.processes:
             process.kill()
-        if self._connection is not None:
-            await self._connection.close()
+        for connection in self._connections.values():
+            await connection.close()
         for outbox in (*self._outboxes, *(tail for tails in self._tails for tail in tails)):
             await outbox.close()
 
@@ -187,8 +198,9 @@ class House:
 _REACH = """
 select (select next from journal.offsets where shard = {shard}),
        (select coalesce(max(notification_id), 0) from journal.shard_{shard}_events),
-       (select coalesce(max("offset"), -1) from journal.dead_letters where partition = {shard}),
-       (select coalesce(max(position), 0) from read_1.checkpoints where shard = {shard})"""
+       (select coalesce(max("offset"), -1) from journal.dead_letters where partition = {shard})"""
+
+_PROJECTED = "select coalesce(max(position), 0) from read_1.checkpoints where shard = {shard}"
 
 
 def at_rest(reach: Reach) -> bool:

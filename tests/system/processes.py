@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 
 from services.dev import ports
-from services.supervisor import SUPERVISED
+from services.supervisor import PARTS, SUPERVISED
 
 ROOT = Path(__file__).parents[2]
 PATIENTLY_S = 90.0
@@ -44,7 +44,7 @@ class Process:
     def start(self) -> None:
         """Start it, or start it again."""
         assert not self.runs, f"{self.name} runs already"
-        shipped = not self.arguments and self.name in {"writer", "publisher", "projector"}
+        shipped = not self.arguments and self.name in PARTS
         module = ["services.cli" if shipped else "tests.system.entry", self.name, *self.arguments]
         self._port = ports.pick()
         with self.log.open("ab") as log:
