@@ -189,7 +189,8 @@ class Client:
         try:
             async with asyncio.timeout(timeout_s):
                 while True:
-                    place = await _placed(self._sender.put(message), told) or place
+                    placed = await _placed(self._sender.put(message), told)
+                    place = place or placed
                     done, _ = await asyncio.wait({told}, timeout=again_s)
                     if done:
                         return told.result()

@@ -1,0 +1,115 @@
+"""A sender hears the outcome of each command, or what is known when the time is up; sending again is always safe."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import pytest
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from defter_client import Client, MalformedError, NoOutcomeYet, Outcome, TransferBuilder, client
+from defter_client.kafka import partition_of
+from defter_client.schemas import commands as say
+from tests.client.conftest import PARTITIONS, Defter
+
+HERE, THERE = "main", next(name for name in "abcdef" if partition_of(name, PARTITIONS) != partition_of("main", 2))
+
+
+def opening(ledger: str) -> list[say.Command]:
+    return [
+        say.OpenLedger(id="ledger", ledger=ledger),
+        say.OpenAccount(id="bank", ledger=ledger, account="bank", account_type="external"),
+        say.OpenAccount(id="alice", ledger=ledger, account="alice"),
+        TransferBuilder("deposit", ledger).deposit("alice", "QAZ", 100, source="bank").build(),
+    ]
+
+
+async def test_every_kind_of_outcome_is_told_and_told_again(defter: Defter) -> None:
+    defter.start()
+    async with connected(defter) as client, connected(defter, "other") as other:
+        accepted = [await client.send(command) for ledger in (HERE, THERE) for command in opening(ledger)]
+        refused = await client.send(TransferBuilder("much").pay("alice", "bank", "QAZ", 101, kind="withdrawal").build())
+        again = await client.send(TransferBuilder("much").pay("alice", "bank", "QAZ", 101, kind="withdrawal").encode())
+        reused = await client.send(TransferBuilder("much").pay("alice", "bank", "QAZ", 5, kind="withdrawal").build())
+        unknown = await client.send(say.OpenAccount(id="1", ledger="nowhere", account="a"))
+        bob = say.OpenAccount(id="bob", account="bob")
+        all_three = await asyncio.gather(*(by.send(bob) for by in (client, client, other)))
+
+    assert [(reply.outcome, reply.ledger, reply.sequence) for reply in accepted] == [
+        (Outcome.ACCEPTED, ledger, sequence) for ledger in (HERE, THERE) for sequence in (1, 2, 3, 4)
+    ]
+    assert (refused.outcome, refused.reason, refused.sequence) == (Outcome.REFUSED, "INSUFFICIENT_FUNDS", 5)
+    assert refused.details == {"account": "alice", "unit": "QAZ", "available": "100", "requested": "101"}
+    assert (refused.duplicate, again.duplicate) == (False, True)
+    assert (again.outcome, again.reason, again.sequence) == (refused.outcome, refused.reason, refused.sequence)
+    assert (reused.outcome, reused.reason) == (Outcome.DEAD_LETTER, "ID_REUSED")
+    assert (unknown.outcome, unknown.reason) == (Outcome.DEAD_LETTER, "UNKNOWN_LEDGER")
+    assert {(reply.outcome, reply.sequence) for reply in all_three} == {(Outcome.ACCEPTED, 6)}
+
+
+async def test_many_are_decided_in_their_order_and_told_in_it(defter: Defter) -> None:
+    defter.start()
+    accounts = [say.OpenAccount(id=f"a{n}", account=f"a{n}") for n in range(2500)]
+
+    async def asked() -> AsyncIterator[say.Command]:
+        for command in [*opening(HERE), *accounts]:
+            yield command
+
+    async with connected(defter) as client:
+        told = [reply async for reply in client.send_all(asked(), at_once=700)]
+        sequences = [(await anext(client.subscribe(HERE, after=n))).command for n in (4, 1003, 2503)]
+
+    assert [reply.sequence for reply in told] == list(range(1, 2505))
+    assert sequences == ["a0", "a999", "a2499"]
+
+
+async def test_when_the_time_is_up_what_is_known_is_said_and_it_was_tried_again_meanwhile(
+    defter: Defter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "_AGAIN_S", 0.1)
+    async with connected(defter) as sending:
+        with pytest.raises(NoOutcomeYet, match=r"within 0.5 s; it is in the topic of .*same id is safe") as late:
+            await sending.send(say.OpenLedger(id="ledger"), timeout_s=0.5)
+        with pytest.raises(NoOutcomeYet):
+            _ = [reply async for reply in sending.send_all(opening(HERE)[1:], timeout_s=0.01)]
+        defter.start()
+        told = [reply async for reply in sending.send_all(opening(HERE))]
+
+    assert (late.value.command, late.value.place) == ("ledger", (partition_of(HERE, PARTITIONS), 0))
+    assert [(reply.outcome, reply.sequence) for reply in told] == [(Outcome.ACCEPTED, n) for n in (1, 2, 3, 4)]
+    sent = Counter(record.value for record in await records(defter, partition_of(HERE, PARTITIONS)))
+    assert len(sent) == 4
+    assert sent[b'{"type":"open-ledger.v1","id":"ledger"}'] > 2
+
+
+async def test_what_is_no_command_is_not_sent(defter: Defter) -> None:
+    async with connected(defter) as client:
+        for wrong, why in (
+            (say.OpenAccount(id="1", account="no account"), r"matching regex .* at `\$.account`"),
+            (b'{"type":"transfer.v1","id":"1","movements":[]}', "length >= 1"),
+            (b'{"type":"open-ledger.v1","id":"1"}' + b" " * 65536, "bytes, at most 65536"),
+            (say.Tick(id="1"), "no outcome of its own"),
+        ):
+            with pytest.raises(MalformedError, match=why):
+                await client.send(wrong)
+
+    assert await records(defter, 0) == await records(defter, 1) == []
+
+
+def connected(defter: Defter, name: str = "test") -> Client:
+    return Client.connect(defter.servers, prefix=defter.prefix, replies=name)
+
+
+async def records(defter: Defter, partition: int) -> list[ConsumerRecord]:
+    place = TopicPartition(f"{defter.prefix}commands", partition)
+    consumer = AIOKafkaConsumer(bootstrap_servers=defter.servers, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        consumer.assign([place])
+        end = (await consumer.end_offsets([place]))[place]
+        found: list[ConsumerRecord] = []
+        while len(found) < end:
+            found += (await consumer.getmany(place, timeout_ms=200)).get(place, [])
+    finally:
+        await consumer.stop()
+    return found
