@@ -137,6 +137,12 @@ class Checkpoint:
             self._before.clear()
 
 
+def checkpoints(cursor: Cursor[Any], schema: str) -> dict[int, tuple[int, bytes]]:
+    """Give position and digest of every shard that has begun in a generation."""
+    cursor.execute(f"select shard, position, digest from {schema}.checkpoints")
+    return {shard: (position, digest) for shard, position, digest in cursor}
+
+
 def digest_of(data: bytes) -> bytes:
     """Give the 32 bytes by which the last event taken in is known again, should the journal be another one later."""
     return sha256(data).digest()

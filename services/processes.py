@@ -25,10 +25,10 @@ from services.kafka.membership import Membership
 from services.kafka.outbox import KafkaOutbox
 from services.kafka.partition import Partition
 from services.kafka.topics import Topics, describe
+from services.keeping import keep
 from services.lag import behind, undecided
 from services.migrations import PUBLISHER
 from services.patience import Readiness, patiently
-from services.projector import project
 from services.publisher import Publisher
 from services.replies import Replies
 from services.settings import Settings
@@ -212,14 +212,14 @@ async def projector(
     tallies: Tallies | None = None,
     point: Point = no_point,
 ) -> None:
-    """Keep the live read models of every shard, until `stop`; for each shard wait until nobody else does.
+    """Keep the read models of every shard, all generations, until `stop`; for each wait until nobody else does.
 
     Raises:
         Unexpected: a dependency is not the one expected.
     """
     installed = await patiently("projector", lambda: read_installation(settings), readiness)
     shards = range(installed.partitions)
-    await until(stop, *(project(settings, shard, readiness, tallies=tallies, point=point) for shard in shards))
+    await until(stop, *(keep(settings, shard, readiness, tallies=tallies, point=point) for shard in shards))
 
 
 async def ticker(

@@ -49,6 +49,9 @@ PAGE: Final = 20_000
 PART: Final = 1000
 """So many are read and folded at once: few enough to stay in the processor's cache from one to the other."""
 
+REMEDY: Final = "run `defter setup`; `defter rebuild` where there are others"
+"""What to do where there are no read models of this release."""
+
 SHORTEST_PAUSE_S: Final = 0.05
 LONGEST_PAUSE_S: Final = 0.4
 _MANY_A_SECOND: Final = 10_000
@@ -199,7 +202,7 @@ class Projector:
         try:
             return await self._thread.run(partial(_understood, call))
         except NotPrepared as not_prepared:
-            raise Unexpected(str(not_prepared), "run `defter setup`; `defter rebuild` where there are others") from None
+            raise Unexpected(str(not_prepared), REMEDY) from None
 
     def _connect(self) -> Projection:
         self._disconnect()
@@ -290,7 +293,7 @@ def _number(dsn: str, generation: int | None) -> int:
         with answers.understood(), connected(dsn, "defter-projector") as connection, connection.cursor() as cursor:
             return generations.find(cursor, generation).number
     except NotPrepared as not_prepared:
-        raise Unexpected(str(not_prepared), answers.SETUP) from None
+        raise Unexpected(str(not_prepared), REMEDY) from None
 
 
 def _understood(call: Callable[[], _T]) -> _T:

@@ -1,0 +1,200 @@
+"""Makes the read models anew beside the live ones, compares the two, and swaps them.
+
+One rebuild, start to end:
+
+    begin, or go on -> project the journal -> meet the live one -> compare -> catch up -> swap
+
+Law: readers never see a generation that is half-built. Killed anywhere, the next rebuild goes on with what there is.
+The old generation is kept until it is dropped, so going back is the same swap.
+
+How a generation is brought forward: `services.building`. The swap: `services.swapping`. Who keeps all generations from
+then on: `services.keeping`.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+import psycopg
+from psycopg import sql
+
+from projections import comparing, generations
+from projections.comparing import TABLES, Compared
+from projections.generations import schema_of
+from services.building import Building, Positions
+from services.journal.connection import parameters
+from services.migrations import PROJECTOR
+from services.projector import PAGE, connected
+from services.settings import Settings
+from services.swapping import (
+    NAME,
+    Place,
+    all_kept,
+    alone,
+    asked,
+    blocking,
+    drop,
+    holding,
+    make_live,
+    obstacle,
+    positions,
+)
+from services.writer import Point, no_point
+
+Told = Callable[[str, int, int], None]
+"""Is told what goes on, how much of it is done, and how much there is."""
+
+_END: Final = "select coalesce(max(notification_id), 0) from journal.shard_{shard}_events"
+_LOOK_EVERY_S: Final = 0.2
+_STANDS_STILL_S: Final = 10.0
+
+
+class Rebuilt(NamedTuple):
+    """What a rebuild came to. `why` says why nothing was compared, where nothing was."""
+
+    generation: int
+    instead_of: int | None
+    resumed_at: int
+    positions: Positions
+    compared: list[Compared]
+    why: str | None
+
+    @property
+    def equal(self) -> bool:
+        """Whether no difference was found."""
+        return all(one.difference is None for one in self.compared)
+
+
+async def rebuild(
+    settings: Settings,
+    place: Place,
+    *,
+    dry_run: bool = False,
+    rate: int | None = None,
+    told: Told = lambda *_: None,
+    point: Point = no_point,
+) -> Rebuilt:
+    """Build a generation from the journal, compare it with the live one, and swap the two.
+
+    Args:
+        settings: where everything is.
+        place: whose read models.
+        dry_run: compare only; what was built is dropped.
+        rate: so many events a second, at most.
+        told: is told what goes on.
+        point: called at `begun`, `met`, `compared`, `caught up` and `swapped`, and in every page (see `Projector`).
+
+    Raises:
+        Away: a database does not answer any more. Run again, it goes on.
+        Unexpected: somebody else rebuilds, or the journal is not whole.
+    """
+    async with alone(place.dsn):
+        live = next((kept.known for kept in await all_kept(place) if kept.known.live), None)
+        building = await _begin(settings, place, rate, point)
+        resumed_at = sum(building.positions.values())
+        await point("begun")
+        why = await obstacle(settings, place, live)
+        other = live.number if live and not why else None
+        compared: list[Compared] = []
+        if other is not None:
+            building.told = lambda done, of: told("building", done, of)
+            both = await _meet(place, building, other)
+            await point("met")
+            compared = await _compared(both, other, building.number, told) if both else []
+            why = None if both else f"generation {other} stands still: no projector keeps it"
+            await point("compared")
+        if dry_run:
+            await drop(place, building.number)
+        else:
+            building.told = lambda done, of: told("catching up", done, of)
+            await _catch_up(settings, place, building)
+            await point("caught up")
+            await make_live(place, building, other)
+            await point("swapped")
+        return Rebuilt(building.number, live.number if live else None, resumed_at, building.positions, compared, why)
+
+
+async def _begin(settings: Settings, place: Place, rate: int | None, point: Point) -> Building:
+    """Go on with what was half-built, if it is of this journal and shape; anything else half-built is dropped."""
+    going_on: Building | None = None
+    for kept in await all_kept(place):
+        if kept.known.built:
+            continue
+        if going_on is None and not await obstacle(settings, place, kept.known):
+            going_on = Building(settings, place.dsn, kept.known.number, rate=rate, point=point)
+            going_on.positions = kept.positions
+        else:
+            await drop(place, kept.known.number)
+    return going_on or Building(settings, place.dsn, await asked(place.dsn, generations.begin), rate=rate, point=point)
+
+
+async def _meet(place: Place, building: Building, other: int) -> psycopg.Connection[Any] | None:
+    """Bring what is built to where the live one is, event for event.
+
+    Returns:
+        A connection in a transaction that sees both so; None where the live one stays behind and does not move.
+    """
+    last, since = None, time.monotonic()
+    while True:
+        theirs = await asked(place.dsn, lambda cursor: positions(cursor.connection, other))
+        if any(position > theirs.get(shard, 0) for shard, position in building.positions.items()):
+            if theirs != last:
+                last, since = theirs, time.monotonic()
+            if time.monotonic() - since > _STANDS_STILL_S:
+                return None
+            await asyncio.sleep(_LOOK_EVERY_S)
+            continue
+        behind = sum(theirs.values()) - sum(building.positions.values())
+        await building.to(theirs)
+        if behind <= PAGE:
+            break
+    async with holding(place.dsn, other) as held:
+        await building.to(await blocking(lambda: positions(held, other)), hurry=True)
+        return await blocking(lambda: _looking_at(place.dsn, other))
+
+
+async def _compared(both: psycopg.Connection[Any], left: int, right: int, told: Told) -> list[Compared]:
+    """Compare two generations in the transaction of `both`, and let go of that."""
+
+    def compare() -> list[Compared]:
+        found: list[Compared] = []
+        schemas = (schema_of(left), schema_of(right))
+        with both:
+            for one in comparing.compare(both, *schemas):
+                found.append(one)
+                told("comparing", len(found), len(TABLES))
+        return found
+
+    return await blocking(compare)
+
+
+async def _catch_up(settings: Settings, place: Place, building: Building) -> None:
+    """Bring what is built to the end of the journal, near enough."""
+    while True:
+        ends = {shard: await blocking(partial(_end, settings, shard)) for shard in place.shards}
+        behind = sum(ends.values()) - sum(building.positions.get(shard, 0) for shard in ends)
+        await building.to(ends)
+        if behind <= PAGE:
+            return
+
+
+def _looking_at(dsn: str, number: int) -> psycopg.Connection[Any]:
+    """Connect, and see the state of this moment from now on. Long questions are allowed here."""
+    arguments = parameters(dsn, NAME) | {"options": ""}
+    connection: psycopg.Connection[Any] = psycopg.connect(**arguments)
+    connection.execute(sql.SQL("set role {}").format(sql.Identifier(PROJECTOR)))
+    connection.commit()
+    connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    connection.read_only = True
+    connection.execute(f"select from {schema_of(number)}.checkpoints".encode())
+    return connection
+
+
+def _end(settings: Settings, shard: int) -> int:
+    """Give the position of the journal's last event, 0 where there is none."""
+    question = _END.replace("{shard}", str(shard)).encode()
+    with connected(settings.database(shard), NAME) as connection:
+        row = connection.execute(question).fetchone()
+        return int(row[0]) if row else 0
