@@ -24,7 +24,7 @@ from tests.system.house import House
 from tests.system.processes import PATIENTLY_S, ROOT
 
 FULL = os.environ.get("DEFTER_FULL") == "1"
-COMMANDS, KILLS = (100_000, 20) if FULL else (8_000, 4)
+COMMANDS, KILLS = (100_000, 20) if FULL else (6_000, 2)
 SEED = int(os.environ.get("DEFTER_CLIENT_SEED", "20261121"))
 ACCOUNTS = 40
 

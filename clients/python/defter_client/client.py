@@ -12,7 +12,7 @@ import ssl
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from contextlib import AsyncExitStack
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import msgspec
 
@@ -115,7 +115,7 @@ class Client:
             NoOutcomeYet: the time is up. What is known is said; calling again is safe.
             Unexpected: Kafka refuses.
         """
-        return await self._outcome(self._asked(command), timeout_s)
+        return await self._outcome(self._sent(command), timeout_s)
 
     async def send_all(
         self,
@@ -131,21 +131,19 @@ class Client:
 
         Raises as `send`.
         """
-        waiting: deque[asyncio.Task[Reply]] = deque()
+        waiting: deque[Sent] = deque()
         try:
             async for command in _each(commands):
-                asked = self._asked(command)
-                waiting.append(asyncio.create_task(self._outcome(asked, timeout_s)))
-                while len(waiting) >= at_once or (waiting and waiting[0].done()):
-                    yield await waiting[0]
+                waiting.append(self._sent(command))
+                while len(waiting) >= at_once or (waiting and waiting[0].told.done()):
+                    yield await self._outcome(waiting[0], timeout_s)
                     waiting.popleft()
             while waiting:
-                yield await waiting[0]
+                yield await self._outcome(waiting[0], timeout_s)
                 waiting.popleft()
         finally:
-            for task in waiting:
-                task.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
+            for sent in waiting:
+                sent.give_up()
 
     def subscribe(self, ledger: str = "main", *, after: int = 0) -> Subscription:
         """Give the events of a ledger, in order, once each, as they come: `async for event in client.subscribe(…)`.
@@ -165,10 +163,12 @@ class Client:
         self._open.push_async_callback(subscription.close)
         return subscription
 
-    def _asked(self, command: Command | bytes) -> tuple[Asked, Message]:
-        """Look at a command, and address it."""
+    def _sent(self, command: Command | bytes) -> "Sent":
+        """Look at a command, and send it on its way."""
         if not self._replies_to:
             raise RuntimeError("to send, connect with a name for replies: Client.connect(…, replies='shop')")
+        assert self._sender, "the client is used in `async with`"
+        assert self._replies
         value = command if isinstance(command, bytes) else _encode(command)
         if len(value) > MOST_BYTES:
             raise MalformedError(f"{len(value)} bytes, at most {MOST_BYTES} - at `$`")
@@ -177,38 +177,72 @@ class Client:
             raise MalformedError("a tick has no outcome of its own - at `$.type`")
         where = kafka.partition_of(checked.ledger, self._partitions)
         headers = [("reply-to", self._replies_to.encode())]
-        return Asked(checked.ledger, checked.id), Message(where, checked.ledger.encode(), value, headers)
+        message = Message(where, checked.ledger.encode(), value, headers)
+        return Sent(Asked(checked.ledger, checked.id), message, self._sender, self._replies)
 
-    async def _outcome(self, command: tuple[Asked, Message], timeout_s: float | None) -> Reply:
-        """Put a command into the topic, again and again, until its outcome is heard or the time is up."""
-        assert self._sender, "the client is used in `async with`"
-        assert self._replies
-        asked, message = command
+    async def _outcome(self, sent: "Sent", timeout_s: float | None) -> Reply:
+        """Wait for the outcome of a command, and put it into the topic again and again until it is heard."""
         timeout_s = self._timeout_s if timeout_s is None else timeout_s
-        told, place, again_s = self._replies.expect(asked), None, _AGAIN_S
+        now, pause_s = asyncio.get_running_loop().time, _AGAIN_S
+        until = sent.since + timeout_s
         try:
-            async with asyncio.timeout(timeout_s):
-                while True:
-                    placed = await _placed(self._sender.put(message), told)
-                    place = place or placed
-                    done, _ = await asyncio.wait({told}, timeout=again_s)
-                    if done:
-                        return told.result()
-                    again_s = min(2 * again_s, _LONGEST_AGAIN_S)
-        except TimeoutError:
-            raise NoOutcomeYet(asked.command, asked.ledger, timeout_s, place, self._sender.trouble) from None
+            while not sent.told.done():
+                if now() >= until:
+                    assert self._sender
+                    raise NoOutcomeYet(*sent.asked, timeout_s, sent.place, self._sender.trouble)
+                await asyncio.wait({sent.told}, timeout=min(pause_s, until - now()))
+                pause_s = min(2 * pause_s, _LONGEST_AGAIN_S)
+                if not sent.told.done() and now() < until:
+                    sent.send_again()
+            return sent.told.result()
         finally:
-            told.cancel()
+            sent.give_up()
 
 
-async def _placed(coming: asyncio.Future[Place], told: asyncio.Future[Reply]) -> Place | None:
-    """Wait until a command is in the topic; none where its outcome is heard before that."""
-    either: set[asyncio.Future[Any]] = {coming, told}
-    try:
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        return coming.result() if coming.done() else None
-    finally:
-        coming.cancel()
+class Sent:
+    """A command on its way.
+
+    Args:
+        asked: what its outcome is told by.
+        message: what is put into the topic.
+        sender: puts it there.
+        replies: brings its outcome.
+    """
+
+    __slots__ = ("_message", "_placed", "_sender", "asked", "place", "since", "told")
+
+    def __init__(self, asked: Asked, message: Message, sender: Sender, replies: Replies) -> None:
+        self.asked = asked
+        self.place: Place | None = None
+        """Where it lies in the topic, as far as that is known."""
+        self.since = asyncio.get_running_loop().time()
+        self.told = replies.expect(asked)
+        self._message = message
+        self._sender = sender
+        self._send()
+
+    def send_again(self) -> None:
+        """Put it into the topic once more, if it is not still lined up for it."""
+        if self._placed.done():
+            self._send()
+
+    def give_up(self) -> None:
+        """Wait for its outcome no longer."""
+        self._placed.cancel()
+        self.told.cancel()
+
+    def _send(self) -> None:
+        self._placed = self._sender.put(self._message)
+        self._placed.add_done_callback(self._note)
+
+    def _note(self, placed: asyncio.Future[Place]) -> None:
+        if placed.cancelled():
+            return
+        if error := placed.exception():
+            if not self.told.done():
+                self.told.set_exception(error)
+        elif self.place is None:
+            self.place = placed.result()
 
 
 async def _each(commands: Iterable[Command | bytes] | AsyncIterable[Command | bytes]) -> AsyncIterator[Command | bytes]:

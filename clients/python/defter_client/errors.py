@@ -29,15 +29,15 @@ class NoOutcomeYet(TimeoutError):
     another id is not: then both may be decided.
 
     Args:
-        command: its id.
         ledger: its ledger.
+        command: its id.
         timeout_s: how long was waited.
         place: its partition and offset in the topic of commands; none where Kafka has not said that it has it.
         trouble: why Kafka has not said so, where that is known.
     """
 
     def __init__(
-        self, command: str, ledger: str, timeout_s: float, place: tuple[int, int] | None, trouble: str = ""
+        self, ledger: str, command: str, timeout_s: float, place: tuple[int, int] | None, trouble: str = ""
     ) -> None:
         known = (
             f"it may be in the topic of commands, or may not: {trouble or 'Kafka has not acknowledged it'}"
