@@ -8,13 +8,13 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from domain.accounts import not_found, out_of_use, version_mismatch
-from domain.books import not_admitted, version_of
+from domain.books import is_at_home, not_admitted, version_of
 from domain.refusals import Objection, happening, in_order, objection, refused
 from domain.state import NOTHING, OWN_KINDS, Account, Change, Ledger
 from schemas.commands import Transfer
 from schemas.events import CommandRefused, Posting, TransferPosted
 from schemas.reasons import Reason
-from schemas.values import DEFAULT_BOOK, LARGEST, Expect, Movement, Policy
+from schemas.values import LARGEST, Expect, Movement, Policy
 
 
 class Leg(NamedTuple):
@@ -92,13 +92,13 @@ def _one_by_one(ledger: Ledger, command: Transfer, at: str) -> TransferPosted | 
 
 
 def _at_once(ledger: Ledger, command: Transfer) -> tuple[Posting, Posting] | None:
-    """Ask all questions of the commonest transfer together: one movement, with no book, fee or pin in play.
+    """Ask all questions of the commonest transfer together: one movement, with no book named, no fee and no pin.
 
     Returns:
         Its two postings, or None as soon as there is anything to look at more closely. It never objects: what to
         object, and in which order, is known in one place alone.
     """
-    if len(command.movements) > 1 or command.book or command.fee or command.expect or DEFAULT_BOOK in ledger.books:
+    if len(command.movements) > 1 or command.book or command.fee or command.expect:
         return None
     movement = command.movements[0]
     unit, amount = movement.unit, movement.amount
@@ -106,7 +106,9 @@ def _at_once(ledger: Ledger, command: Transfer) -> tuple[Posting, Posting] | Non
     kind = ledger.kinds.get(command.kind)
     if source is None or destination is None or source is destination or kind is None or unit not in ledger.units:
         return None
-    if source.state or destination.state or source.book or destination.book:
+    if source.state or destination.state:
+        return None
+    if ledger.books and not (is_at_home(ledger, source, unit) and is_at_home(ledger, destination, unit)):
         return None
     if not (kind.source.admits(source.account_type) and kind.destination.admits(destination.account_type)):
         return None

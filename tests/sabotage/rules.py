@@ -122,15 +122,22 @@ RULE_FAULTS: Final = (
     Fault(
         "an account's home book counts for nothing",
         "domain/books.py",
-        "book = default if account.book is None else ledger.books[account.book]",
-        "book = default",
+        "return ledger.books.get(DEFAULT_BOOK) if account.book is None else ledger.books[account.book]",
+        "return ledger.books.get(DEFAULT_BOOK)",
         (VECTORS,),
     ),
     Fault(
         "the short cut of transfers forgets that an account is frozen",
         "domain/transfers.py",
-        "if source.state or destination.state or source.book or destination.book:",
-        "if source.book or destination.book:",
+        "    if source.state or destination.state:\n        return None\n",
+        "",
+        ("tests/domain/test_at_once.py",),
+    ),
+    Fault(
+        "the short cut of transfers asks one side's book only",
+        "domain/transfers.py",
+        "is_at_home(ledger, source, unit) and is_at_home(ledger, destination, unit)",
+        "is_at_home(ledger, source, unit)",
         ("tests/domain/test_at_once.py",),
     ),
     Fault(
