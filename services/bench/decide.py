@@ -17,7 +17,8 @@ from services.bench import load
 from services.bench.checking import Told, Wrong
 from services.bench.options import Options, Result
 from services.bench.sampling import sampled
-from services.journal.ports import Key, Known, Recalled, Row
+from services.collecting import collect_seldom
+from services.journal.ports import Id, Key, Known, Recalled, Row
 from services.kafka.ports import Record
 from services.reading import read
 from services.settings import Settings
@@ -52,7 +53,7 @@ async def decide(options: Options, servers: Settings) -> Result:
 def _collecting_as_a_writer() -> Iterator[None]:
     """Let Python look for cycles as often as in the process of a writer (`services.cli.serving`, `services.writer`)."""
     before = gc.get_threshold()
-    gc.set_threshold(200_000, 20, 100)
+    collect_seldom()
     gc.freeze()
     try:
         yield
@@ -68,7 +69,7 @@ class _Deciding:
         self.seconds = 0.0
         self.cpu_s = 0.0
         self._shard = Shard(0, 1)
-        self._ids: dict[Key, Known] = {}
+        self._ids: dict[Key, Id] = {}
         self._told = Told()
         self._offset = 0
 
@@ -88,12 +89,13 @@ class _Deciding:
         """Do what the writer does with a batch."""
         readings = [read(record) for record in records]
         ids = self._ids
-        recalled = Recalled({key: ids[key] for key in self._shard.wanted(readings).ids if key in ids}, {}, {})
+        known = (ids[key] for key in self._shard.wanted(readings).ids if key in ids)
+        recalled = Recalled({one.key: Known(one.fingerprint, one.sequence) for one in known}, {}, {})
         self._shard.forget(self._shard.drafts)
         draft = self._shard.begin()
         for reading in readings:
             self._shard.decide(reading, recalled, draft)
-        ids |= {one.key: Known(one.fingerprint, one.sequence) for one in draft.ids}
+        ids |= draft.outcomes
         return draft
 
     def _record(self, value: bytes) -> Record:

@@ -5,7 +5,6 @@ wrong ends it with exit 3; a bug ends it with its traceback, because a restart i
 """
 
 import asyncio
-import gc
 import os
 import signal
 import sys
@@ -17,6 +16,7 @@ import structlog
 
 from services import log, metrics
 from services.cli.place import here
+from services.collecting import collect_seldom
 from services.errors import Away, Unexpected, WrongSetting
 from services.health import Health, Page, serving
 from services.settings import Settings
@@ -51,9 +51,7 @@ def serve(
     """
     import uvloop
 
-    # What a batch makes is let go by counting references. To look for cycles several times a batch costs a tenth of the
-    # time of a process and finds none.
-    gc.set_threshold(200_000, 20, 100)
+    collect_seldom()
     settings = settings or here()
     log.configure(settings.log, name)
     uvloop.run(_served(name, work, settings, pages or {}, tallies or Tallies()))
