@@ -108,7 +108,7 @@ def decode_command(value: bytes | None, key: bytes | None) -> tuple[Command, byt
         if len(value) != length and (value.count(b'"') != canonical.count(b'"') + quotes or b"\\" in value):
             parse_object(value)
     except (ValueError, RecursionError) as error:
-        raise MalformedError(_detail(error)) from None
+        raise MalformedError(detail(error)) from None
     return command, canonical
 
 
@@ -145,6 +145,19 @@ def parse_object(value: bytes) -> dict[str, Any]:
     return fields
 
 
+def detail(error: Exception) -> str:
+    """Say what is wrong and where, in short printable ASCII."""
+    if isinstance(error, RecursionError):
+        return "nested too deep - at `$`"
+    if isinstance(error, UnicodeError):
+        return "not UTF-8 - at `$`"
+    what, _, where = str(error).partition(" - at ")
+    what = what.partition(" '")[0] if "value '" in what else what
+    what = what.encode("ascii", "backslashreplace").decode()
+    what = "".join(character if character.isprintable() else "?" for character in what)
+    return f"{what[:_LONGEST_DETAIL]} - at {where[:_LONGEST_DETAIL] or '`$`'}"
+
+
 def _read_again(value: bytes, key: bytes | None) -> Command:
     """Read what is no command as it stands: the short form, or a command that says null for what it leaves out."""
     named = _typed.decode(value).type
@@ -162,16 +175,3 @@ def _read_again(value: bytes, key: bytes | None) -> Command:
         name: field for name, field in _fields.decode(value).items() if name not in optional or bytes(field) != b"null"
     }
     return _commands.decode(msgspec.json.encode(said))
-
-
-def _detail(error: Exception) -> str:
-    """Say what is wrong and where, in short printable ASCII."""
-    if isinstance(error, RecursionError):
-        return "nested too deep - at `$`"
-    if isinstance(error, UnicodeError):
-        return "not UTF-8 - at `$`"
-    what, _, where = str(error).partition(" - at ")
-    what = what.partition(" '")[0] if "value '" in what else what
-    what = what.encode("ascii", "backslashreplace").decode()
-    what = "".join(character if character.isprintable() else "?" for character in what)
-    return f"{what[:_LONGEST_DETAIL]} - at {where[:_LONGEST_DETAIL] or '`$`'}"

@@ -10,6 +10,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from schemas.cloudevents import STRUCTURED, decode_binary, decode_structured
 from schemas.codec import MOST_BYTES, MalformedError, decode_command, fingerprint, id_key
 from schemas.commands import Command
 from schemas.reasons import DeadReason
@@ -39,13 +40,32 @@ def read(record: Record, at: str | None = None) -> Reading | DeadLetter:
     if record.value is not None and len(record.value) > MOST_BYTES:
         return dead(record, DeadReason.TOO_LARGE, f"{len(record.value)} bytes, at most {MOST_BYTES} - at `$`")
     try:
-        command, canonical = decode_command(record.value, record.key)
+        command, canonical = decoded(record) if record.headers else decode_command(record.value, record.key)
     except MalformedError as error:
         return dead(record, DeadReason.MALFORMED, str(error))
     ledger = command.ledger
     if record.key is not None and record.key != ledger.encode():
         return dead(record, DeadReason.KEY_MISMATCH, f"the key is not {ledger} - at `$.ledger`")
     return Reading(record, at or time_of(record.at_ms), command, id_key(ledger, command.id), fingerprint(canonical))
+
+
+def decoded(record: Record) -> tuple[Command, bytes]:
+    """Read the command of a record by itself or, where its headers say so, as a CloudEvent.
+
+    Returns:
+        The command and its canonical text.
+
+    Raises:
+        MalformedError: it is no command.
+    """
+    said: dict[str, bytes | None] = {}
+    for name, value in record.headers:
+        said.setdefault(name, value)
+    if (said.get("content-type") or b"").partition(b";")[0].strip().lower() == STRUCTURED:
+        return decode_structured(record.value, record.key)
+    if said.keys() & {"ce_id", "ce_specversion"}:
+        return decode_binary(record.value, record.key, said.get("ce_id"), said.get("ce_specversion"))
+    return decode_command(record.value, record.key)
 
 
 def dead(record: Record, reason: DeadReason, detail: str) -> DeadLetter:

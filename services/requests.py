@@ -10,14 +10,13 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from schemas.codec import decode_command
 from schemas.commands import Tick
 from schemas.reasons import DeadReason
 from schemas.replies import Outcome, Reply, Told, encode_reply, named, reply
 from services.journal.ports import DeadLetter, Key
 from services.kafka.dispatch import Addressed
 from services.kafka.ports import Headers, Record
-from services.reading import Reading
+from services.reading import Reading, decoded
 
 HEADER: Final = "reply-to"
 
@@ -117,7 +116,7 @@ def _of_letter(letter: DeadLetter, record: Record, reading: Reading | DeadLetter
     elif letter.reason == DeadReason.MALFORMED:
         command, ledger = named(record.value)
     elif letter.reason != DeadReason.TOO_LARGE:
-        understood, _ = decode_command(record.value, record.key)
+        understood, _ = decoded(record)
         command, ledger = understood.id, understood.ledger
     return Reply(
         command=command,
