@@ -27,7 +27,7 @@ _T = TypeVar("_T")
 _Connection = psycopg.Connection[Any]
 
 NAME: Final = "defter-rebuild"
-_ALONE_WITHIN_S: Final = 3.0
+_ALONE_WITHIN_S: Final = 1.0
 _SWAPS: Final = 200
 _PAUSE_S: Final = 0.25
 

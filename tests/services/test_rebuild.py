@@ -1,0 +1,324 @@
+"""Read models made anew beside the live ones: equal, swapped in one step, whatever is killed and whoever reads."""
+
+import asyncio
+import os
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import psycopg
+import pytest
+
+from projections import comparing
+from projections.comparing import TABLES, Digest
+from projections.generations import SHAPE
+from services.errors import Unexpected
+from services.journal.ports import Entry, Row
+from services.journal.postgres import PostgresJournal
+from services.keeping import keep
+from services.migrations import PROJECTOR, migrate
+from services.projector import Projector, prepare
+from services.reads import Reads
+from services.rebuild import Rebuilt, rebuild
+from services.settings import Secret, Settings
+from services.swapping import Place, all_kept, drop, roll_back
+from services.writer import Point
+from tests.projections.stream import SHARD, busy, events, stored
+from tests.services.journal.batches import batch
+from tests.services.stage import Calm
+
+KILLS = int(os.environ.get("KILLS", "3"))
+"""How often each of the two is killed; `KILLS=30 pytest …` for more."""
+
+PAGE = 100
+MAIN = "main"
+
+
+class Killed(BaseException):
+    """As if the process had been killed here."""
+
+
+class House:
+    """A journal, its read models, and who keeps them."""
+
+    def __init__(self, dsn: str) -> None:
+        self.dsn = dsn
+        self.place = Place(dsn, (SHARD,))
+        self.settings = Settings(instance="test", dsn=Secret(dsn))
+
+    async def append(self, rows: list[Row]) -> None:
+        """Let a writer store events."""
+        journal = PostgresJournal(self.dsn, SHARD)
+        standing = await journal.claim("1")
+        opened = sorted({row.ledger for row in rows if row.sequence == 1})
+        await journal.append(batch(standing, [Entry(*row[1:]) for row in rows], ids=[], opened=opened))
+        await journal.close()
+
+    async def rebuild(self, **how: Any) -> Rebuilt:
+        """Build, compare and swap."""
+        return await rebuild(self.settings, self.place, **how)
+
+    @asynccontextmanager
+    async def kept(self) -> AsyncIterator[None]:
+        """Have a projector at work."""
+        keeping = asyncio.create_task(keep(self.settings, SHARD, Calm()))
+        try:
+            yield
+            assert not keeping.done(), keeping.result()
+        finally:
+            keeping.cancel()
+            with suppress(asyncio.CancelledError):
+                await keeping
+
+    async def states(self) -> dict[int, tuple[bool, bool, int]]:
+        """Tell of each generation whether it is live, whether it is built, and how far it has come."""
+        return {
+            known.number: (known.live, known.built, positions.get(SHARD, 0))
+            for known, positions in await all_kept(self.place)
+        }
+
+    async def come(self, position: int, *numbers: int) -> None:
+        """Wait until these generations have come to a position."""
+        while True:
+            states = await self.states()
+            if all(states[number][2] >= position for number in numbers):
+                return
+            await asyncio.sleep(0.02)
+
+    def digests(self, number: int) -> dict[str, Digest]:
+        """Give the digest of every table of a generation."""
+        with psycopg.connect(self.dsn) as connection:
+            return {table: comparing.digest(connection, f"read_{number}", table) for table in TABLES}
+
+    def do(self, statement: str) -> None:
+        """Do something to the database that nobody should."""
+        with psycopg.connect(self.dsn) as connection:
+            connection.execute(statement.encode())
+
+
+@pytest.fixture
+async def house(database: str) -> House:
+    """A journal in which all that can happen has happened, and read models that do not know it yet."""
+    migrate(database, [SHARD])
+    prepare(database)
+    house = House(database)
+    await house.append(all_that_can_happen())
+    return house
+
+
+def all_that_can_happen() -> list[Row]:
+    return [Row(number, *row[1:]) for number, row in enumerate(stored(events()), start=1)]
+
+
+def later(count: int, start: int = 0) -> list[Row]:
+    """Give events of a ledger that nothing was said of before."""
+    happened = busy([1] * (start + count))
+    return [Row(0, *row[1:]) for row in stored(happened)][start and start + 3 :]
+
+
+async def test_what_is_rebuilt_is_what_was_kept_live_and_takes_its_place(house: House) -> None:
+    last = len(all_that_can_happen())
+    async with house.kept():
+        await house.come(last, 1)
+
+        done = await house.rebuild()
+        await house.append(later(20))
+
+        await house.come(last + 23, 1, 2)
+    assert (done.generation, done.instead_of, done.why, done.equal) == (2, 1, None, True)
+    assert [one.table for one in done.compared] == list(TABLES)
+    assert {number: state[:2] for number, state in (await house.states()).items()} == {
+        1: (False, True),
+        2: (True, True),
+    }
+    assert house.digests(1) == house.digests(2)
+    with psycopg.connect(house.dsn) as connection:
+        assert connection.execute("select pg_get_viewdef('read.balances')").fetchone()[0].count("read_2") > 0  # type: ignore[index]
+
+
+async def test_the_old_one_is_kept_so_that_going_back_loses_nothing(house: House) -> None:
+    async with house.kept():
+        await house.rebuild()
+        await house.append(later(20))
+
+        assert await roll_back(house.settings, house.place) == (1, 2)
+        assert await roll_back(house.settings, house.place) == (2, 1)
+
+    last = (await house.states())[2][2]
+    assert last >= len(all_that_can_happen())
+    await drop(house.place, 1)
+    assert list(await house.states()) == [2]
+    with pytest.raises(Unexpected, match="no generation to go back to"):
+        await roll_back(house.settings, house.place)
+    with pytest.raises(Unexpected, match="no generation 2, other than the live one"):
+        await drop(house.place, 2)
+
+
+async def test_an_edited_balance_is_found_and_named_and_nothing_is_changed_by_a_dry_run(house: House) -> None:
+    async with house.kept():
+        await house.come(len(all_that_can_happen()), 1)
+    house.do(
+        "update read_1.posting_lines set lines[array_upper(lines, 1)][5] = lines[array_upper(lines, 1)][5] + 7 "
+        "where place = (select min(place) from read_1.places where unit = 'QAZ') "
+        "and sequence = (select max(sequence) from read_1.posting_lines as last where last.place = posting_lines.place)"
+    )
+
+    done = await house.rebuild(dry_run=True)
+
+    assert not done.equal
+    different = {one.table: one.difference for one in done.compared if one.difference}
+    assert set(different) == {"balances", "postings"}
+    balance = different["balances"]
+    assert balance.left
+    assert balance.right
+    assert [ours - theirs for ours, theirs in zip(balance.left[3:6], balance.right[3:6], strict=True)] == [0, 7, 0]
+    assert {number: state[:2] for number, state in (await house.states()).items()} == {1: (True, True)}
+
+
+async def test_killed_at_random_live_and_while_rebuilding_the_result_is_that_of_a_clean_rebuild(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.building.PAGE", PAGE)
+    monkeypatch.setattr("services.rebuild.PAGE", PAGE)
+    seed = random.randrange(1 << 30)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    for _ in range(KILLS):
+        with suppress(Killed):
+            await _live_until_killed(house, killed_after(chance.randrange(1, 25)))
+        with suppress(Killed):
+            await house.rebuild(point=killed_after(chance.randrange(1, 60)))
+    async with house.kept():
+        await house.come(len(all_that_can_happen()), 1)
+        last = (await house.rebuild()).generation
+
+    clean = house.digests((await house.rebuild()).generation)
+    assert clean["balances"].rows > 0
+    assert all(house.digests(number) == clean for number in (1, last))
+
+
+async def _live_until_killed(house: House, point: Point) -> None:
+    journal = PostgresJournal(house.dsn, SHARD, PROJECTOR)
+    one = Projector(journal, house.dsn, Calm(), generation=1, page=PAGE, pause=lambda _: 0.0, point=point)
+    stop = asyncio.Event()
+    running = asyncio.create_task(one.run(stop))
+    try:
+        while one.position < len(all_that_can_happen()) and not running.done():
+            await asyncio.sleep(0.005)
+        stop.set()
+        await running
+    finally:
+        await journal.close()
+
+
+def killed_after(count: int) -> Point:
+    """Make a point that kills whoever passes the nth."""
+    passed = 0
+
+    async def point(_: str) -> None:
+        nonlocal passed
+        passed += 1
+        if passed == count:
+            raise Killed
+
+    return point
+
+
+async def test_a_rebuild_that_was_killed_goes_on_where_it_was(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.building.PAGE", PAGE)
+    async with house.kept():
+        await house.come(len(all_that_can_happen()), 1)
+    with suppress(Killed):
+        await house.rebuild(point=killed_after(12))
+    half = (await house.states())[2]
+    assert half[:2] == (False, False)
+    assert 0 < half[2] < len(all_that_can_happen())
+
+    done = await house.rebuild()
+
+    assert (done.generation, done.resumed_at, done.equal) == (2, half[2], True)
+
+
+async def test_what_is_half_built_of_another_journal_is_begun_anew(house: House) -> None:
+    with suppress(Killed):
+        await house.rebuild(point=killed_after(6))
+    house.do("update read_2.checkpoints set digest = 'another'")
+
+    done = await house.rebuild()
+
+    assert (done.generation, done.resumed_at) == (3, 0)
+    assert 2 not in await house.states()
+
+
+async def test_read_models_of_another_shape_are_replaced_without_being_compared(house: House) -> None:
+    house.do("update read.generations set shape = shape - 1")
+    house.do("alter table read_1.units rename scale to places")
+
+    done = await house.rebuild()
+
+    assert done.why == f"generation 1 has shape {SHAPE - 1}, and this release keeps shape {SHAPE}"
+    assert (await house.states())[2] == (True, True, len(all_that_can_happen()))
+
+
+async def test_only_one_rebuilds(house: House) -> None:
+    other: list[str] = []
+
+    async def another(place: str) -> None:
+        if place == "begun":
+            with pytest.raises(Unexpected, match="another rebuild is at work") as refused:
+                await house.rebuild()
+            other.append(str(refused.value))
+
+    await house.rebuild(point=another)
+
+    assert other
+
+
+async def test_readers_see_no_error_and_no_sequence_going_back_through_rebuild_swap_and_rollback(house: House) -> None:
+    await house.append(later(3))
+    stop = asyncio.Event()
+    async with house.kept():
+        await house.come(len(all_that_can_happen()) + 6, 1)
+        reading = [asyncio.create_task(read(house, stop)), asyncio.create_task(look(house, stop))]
+        writing = asyncio.create_task(write(house, stop))
+        await house.rebuild()
+        await roll_back(house.settings, house.place)
+        await roll_back(house.settings, house.place)
+        stop.set()
+        seen = await asyncio.gather(*reading)
+        await writing
+
+    for sequences in seen:
+        assert sequences == sorted(sequences)
+        assert len(set(sequences)) > 1
+
+
+async def write(house: House, stop: asyncio.Event) -> None:
+    count = 3
+    while not stop.is_set():
+        await house.append(later(5, start=count))
+        count += 5
+
+
+async def read(house: House, stop: asyncio.Event) -> list[int]:
+    """Ask for a balance again and again, as the command line does."""
+    reads = Reads(house.dsn)
+    seen = []
+    while not stop.is_set():
+        answer = await reads.balances(MAIN, "shop")
+        seen.append(answer.as_of.sequence)
+        assert answer.balances[0].balance == answer.as_of.sequence - 3
+    await reads.close()
+    return seen
+
+
+async def look(house: House, stop: asyncio.Event) -> list[int]:
+    """Ask the views again and again, as somebody with SQL does."""
+    seen = []
+    async with await psycopg.AsyncConnection.connect(house.dsn, autocommit=True) as connection:
+        while not stop.is_set():
+            cursor = await connection.execute("select sequence from read.ledgers where ledger = 'main'")
+            ((sequence,),) = await cursor.fetchall()
+            seen.append(sequence)
+    return seen
