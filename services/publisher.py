@@ -1,5 +1,8 @@
 """Copies the journal of one shard to Kafka: events to `events`, dead letters to `dead-letters`, bytes untouched.
 
+Where it is wanted, the postings of a page of events go to `postings` before the page itself goes to `events`. So a
+crash in between repeats postings, and leaves none out.
+
 Law: in order, at least once, and nothing left out. The checkpoint is the tail of the output itself: the last `position`
 on `events`, the last `offset` on `dead-letters`. So a crash between sending and noting cannot be told from one before
 sending, and under load nothing is written to the database.
@@ -8,12 +11,14 @@ What happens next is the business of subscribers; they drop duplicates by (`ledg
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import structlog
 
+from schemas.cloudevents import attributes
+from schemas.postings import TRANSFER, encode_posting, postings
 from services.errors import Away, Unexpected
 from services.journal.ports import DeadLetter, Journal, Row
 from services.kafka.ports import Message, Outbox, Record
@@ -26,6 +31,22 @@ _log = structlog.get_logger()
 
 PAGE: Final = 4000
 LETTERS: Final = 200
+
+Scatter = Callable[[Sequence[Message]], Awaitable[None]]
+"""Sends messages, those of one key in order, and returns when all are acknowledged. May raise `Away`."""
+
+Headers = Callable[[Row], tuple[tuple[str, bytes], ...]]
+"""Gives the headers that an event is published with."""
+
+
+def plain_headers(row: Row) -> tuple[tuple[str, bytes], ...]:
+    """Tell the place of an event."""
+    return (("ledger", row.ledger.encode()), ("sequence", b"%d" % row.sequence), ("position", b"%d" % row.position))
+
+
+def cloud_headers(row: Row) -> tuple[tuple[str, bytes], ...]:
+    """Tell the place of an event, and what makes a CloudEvent of it."""
+    return (*plain_headers(row), *attributes(row.ledger, row.sequence, row.tag, row.data))
 
 
 @dataclass(slots=True)
@@ -45,6 +66,8 @@ class Publisher:
         letters: the partition of `dead-letters` with the shard's number.
         commands: the name of the topic that dead letters came from.
         readiness: is told while something is waited for.
+        scatter: sends postings; none are sent if not said.
+        headers: of each event.
         tally: counts what is sent; one that begins at nothing if not said.
         point: called at `sent`, between a page and the next.
     """
@@ -57,6 +80,8 @@ class Publisher:
         commands: str,
         readiness: Readiness,
         *,
+        scatter: Scatter | None = None,
+        headers: Headers = plain_headers,
         tally: PublisherTally | None = None,
         point: Point = no_point,
     ) -> None:
@@ -66,6 +91,8 @@ class Publisher:
         self._journal = journal
         self._events = events
         self._letters = letters
+        self._scatter = scatter
+        self._headers = headers
         self._origin = (("topic", commands.encode()), ("partition", b"%d" % journal.shard))
         self._readiness = readiness
         self._point = point
@@ -124,7 +151,10 @@ class Publisher:
         """Send a page of events while the next one is read, and give that."""
         ahead = asyncio.ensure_future(self._read(rows[-1].position))
         try:
-            await self._events.send([_event(row) for row in rows])
+            if self._scatter is not None:
+                await self._scatter(_postings(rows))
+            headers = self._headers
+            await self._events.send([Message(row.ledger.encode(), row.data, headers(row)) for row in rows])
         except BaseException:
             ahead.cancel()
             raise
@@ -152,10 +182,13 @@ class Publisher:
         return Message(letter.key, letter.value, (*said, *self._origin, place, *letter.headers))
 
 
-def _event(row: Row) -> Message:
-    ledger = row.ledger.encode()
-    headers = (("ledger", ledger), ("sequence", b"%d" % row.sequence), ("position", b"%d" % row.position))
-    return Message(ledger, row.data, headers)
+def _postings(rows: Sequence[Row]) -> list[Message]:
+    return [
+        Message(f"{posting.ledger}/{posting.account}".encode(), encode_posting(posting), ())
+        for row in rows
+        if row.tag == TRANSFER
+        for posting in postings(row.data)
+    ]
 
 
 def _number(record: Record, name: str) -> int:

@@ -82,6 +82,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     kafka: Kafka | None = None
     prefix: str = "defter."
     postings: bool = False
+    cloudevents: bool = False
     log: Log = "console"
     ledger: str = "main"
     port: int = 0
@@ -102,6 +103,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             kafka=_kafka(given),
             prefix=_matching(given, "DEFTER_PREFIX", "defter.", _PREFIX, "letters, digits, '.', '_' and '-'"),
             postings=_one_of(given, "DEFTER_POSTINGS", "0", ("0", "1")) == "1",
+            cloudevents=_one_of(given, "DEFTER_CLOUDEVENTS", "0", ("0", "1")) == "1",
             log=_one_of(given, "DEFTER_LOG", "console", get_args(Log)),
             ledger=_matching(given, "DEFTER_LEDGER", "main", _LEDGER, "a ledger's name, such as main"),
             port=_port(given, "DEFTER_PORT"),

@@ -148,6 +148,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "DEFTER_PREFIX": settings.prefix,
         "DEFTER_INSTANCE": settings.instance,
         "DEFTER_POSTINGS": "1" if settings.postings else "0",
+        "DEFTER_CLOUDEVENTS": "1" if settings.cloudevents else "0",
         "DEFTER_LOG": settings.log,
         "DEFTER_LEDGER": settings.ledger,
     }

@@ -3,12 +3,12 @@
 Law: what `send` returned from is with all replicas, in the order given. After a failure nobody knows how much arrived:
 the producer is thrown away with everything it had not sent, and the sender reads its own `tail` before it goes on.
 
-Who sends: `services.publisher`, replies of `services.writer`.
+Who sends: `services.publisher`; to all partitions of a topic, `services.kafka.scatter`.
 """
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
@@ -35,9 +35,8 @@ class KafkaOutbox:
     """`Outbox` on Kafka. It connects by itself, when first asked, and anew after a failure."""
 
     def __init__(self, kafka: Kafka, topic: str, partition: int) -> None:
-        self._kafka = kafka
         self._partition = Partition(kafka, topic, partition)
-        self._producer: Any = None
+        self._producing = Producing(kafka, topic)
 
     @property
     def partition(self) -> int:
@@ -60,41 +59,58 @@ class KafkaOutbox:
             Away: some may have been sent and some not; read the tail again before going on.
             Unexpected: the topic is not there, or takes no message of this size.
         """
+        try:
+            await self._producing.send({self._partition.number: messages})
+        except Away:
+            # Where the topic is gone, the partition says so.
+            await self._partition.bounds()
+            raise
+
+    async def close(self) -> None:
+        """Let go of connections. Never raises."""
+        await self._producing.close()
+        await self._partition.close()
+
+
+class Producing:
+    """Writes to the partitions of one topic, each in order, until a failure: then it begins anew, and so must others.
+
+    It connects by itself, when first asked.
+    """
+
+    def __init__(self, kafka: Kafka, topic: str) -> None:
+        self._kafka = kafka
+        self._topic = topic
+        self._producer: Any = None
+
+    async def send(self, parts: Mapping[int, Sequence[Message]]) -> None:
+        """Send to each partition its messages, in order, and return when all are acknowledged.
+
+        Raises:
+            Away: some may have been sent and some not.
+            Unexpected: login or rights are refused, or the topic takes no message of this size.
+        """
         acknowledged: list[asyncio.Future[Any]] = []
         try:
             async with asyncio.timeout(PATIENCE_S) as limit:
                 producer = await self._opened()
-                for batch in _batches(producer, messages):
-                    acknowledged.append(
-                        await producer.send_batch(batch, self._partition.topic, partition=self._partition.number)
-                    )
-                    limit.reschedule(_from_now(PATIENCE_S))
+                for partition, messages in parts.items():
+                    for batch in _batches(producer, messages):
+                        acknowledged.append(await producer.send_batch(batch, self._topic, partition=partition))
+                        limit.reschedule(_from_now(PATIENCE_S))
                 for one in acknowledged:
                     await one
                     limit.reschedule(_from_now(PATIENCE_S))
         except BaseException as error:
             for one in acknowledged:
                 one.cancel()
-            await self._abandon()
+            await self.close()
             if isinstance(error, KafkaError | OSError):
-                raise await self._named(error) from error
+                raise self._named(error) from error
             raise
 
     async def close(self) -> None:
-        """Let go of connections. Never raises."""
-        await self._abandon()
-        await self._partition.close()
-
-    async def _opened(self) -> Any:
-        if self._producer is None:
-            self._producer = AIOKafkaProducer(
-                acks="all", enable_idempotence=True, max_batch_size=BATCH_BYTES, **options(self._kafka)
-            )
-            await self._producer.start()
-        return self._producer
-
-    async def _abandon(self) -> None:
-        """Throw the producer away, unsent batches and all: its own `stop` would go on sending them."""
+        """Throw the producer away, unsent batches and all: its own `stop` would go on sending them. Never raises."""
         producer, self._producer = self._producer, None
         if producer is None:
             return
@@ -106,19 +122,21 @@ class KafkaOutbox:
         if sending is not None:
             await asyncio.wait({sending}, timeout=_LETS_GO_S)
 
-    async def _named(self, error: BaseException) -> Away | Unexpected:
+    async def _opened(self) -> Any:
+        if self._producer is None:
+            self._producer = AIOKafkaProducer(
+                acks="all", enable_idempotence=True, max_batch_size=BATCH_BYTES, **options(self._kafka)
+            )
+            await self._producer.start()
+        return self._producer
+
+    def _named(self, error: BaseException) -> Away | Unexpected:
         if isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError):
             return Unexpected(
-                f"{self._partition.topic} does not take a message of this size: {error}",
-                f"raise max.message.bytes of {self._partition.topic} to at least twice that of the commands topic",
+                f"{self._topic} does not take a message of this size: {error}",
+                f"raise max.message.bytes of {self._topic} to at least twice that of the commands topic",
             )
-        named = failure(error, self._kafka)
-        if isinstance(named, Away):
-            try:
-                await self._partition.bounds()
-            except (Away, Unexpected) as told:
-                return told
-        return named
+        return failure(error, self._kafka)
 
 
 def _batches(producer: Any, messages: Sequence[Message]) -> Iterator[Any]:

@@ -11,7 +11,12 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 from uuid import UUID
 
-from aiokafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
+from aiokafka.errors import (
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 from aiokafka.partitioner import murmur2
 from aiokafka.protocol.admin import CreateTopicsRequest, DeleteTopicsRequest, DescribeConfigsRequest
 from msgspec import Struct
@@ -95,7 +100,7 @@ def partition_of(ledger: str, partitions: int) -> int:
     >>> partition_of("main", 1), partition_of("main", 16), partition_of("shop-7", 16)
     (0, 7, 8)
     """
-    return int(murmur2(ledger.encode()) & _DECIMAL_32) % partitions
+    return int(murmur2(ledger.encode()) & _DECIMAL_32) % partitions if partitions > 1 else 0
 
 
 async def describe(kafka: Kafka, names: Collection[str]) -> Cluster:
@@ -243,6 +248,11 @@ def _raise_for(code: int, name: str, what: str) -> None:
         return
     if error.retriable:
         raise Away(f"topic {name} {what} ({error.__name__})")
+    if error is TopicAuthorizationFailedError:
+        raise Unexpected(
+            f"topic {name} {what}: DEFTER_KAFKA_USER has no right to that",
+            "give that user the rights on topics and group that docs/security.md names",
+        )
     raise Unexpected(
         f"topic {name} {what} ({error.__name__})", "see what the brokers say in their log, and set it right"
     )

@@ -1,14 +1,17 @@
 """The publisher, from a journal in memory to topics that are lists."""
 
 import asyncio
+import json
+from collections.abc import Sequence
 
+import msgspec
 import pytest
 
 from services.errors import Away, Unexpected
 from services.journal.memory import MemoryJournal
 from services.kafka.lists import ListOutbox, ListTopic
 from services.kafka.ports import Message
-from services.publisher import Publisher
+from services.publisher import Publisher, cloud_headers, plain_headers
 from tests.services.stage import NOW_MS, Stage, opened, pay
 
 
@@ -80,6 +83,69 @@ async def test_a_journal_with_other_bytes_at_that_position_stops_the_publisher()
         await outputs.publish()
 
 
+async def test_postings_are_published_one_by_one_before_the_events_that_they_are_of() -> None:
+    stage, outputs = await played(msgspec.json.encode(pay("fee", "alice", "bob", 1)))
+    outputs.postings = []
+
+    await outputs.publish()
+
+    told = [msgspec.json.decode(message.value or b"") for message in outputs.postings]
+    assert [message.key for message in outputs.postings] == [b"main/world", b"main/alice"] + [
+        b"main/alice",
+        b"main/bob",
+    ] * 2
+    assert told[2] == {
+        "type": "posting.v1",
+        "ledger": "main",
+        "id": "6.0",
+        "sequence": 6,
+        "at": json.loads(stage.events()[5])["at"],
+        "transfer": "pay",
+        "kind": "transfer",
+        "account": "alice",
+        "unit": "QAZ",
+        "amount": "-300",
+        "debits": "300",
+        "credits": "1000",
+    }
+    assert outputs.events_when_posted == 0
+
+
+async def test_a_crash_between_postings_and_their_events_repeats_postings_and_leaves_none_out() -> None:
+    _, outputs = await played()
+    outputs.postings = []
+    outputs.fails_after = 0
+
+    await outputs.publish()
+
+    ids = [msgspec.json.decode(message.value or b"")["id"] for message in outputs.postings]
+    assert ids == ["5.0", "5.1", "6.0", "6.1"] * 2
+    assert len(outputs.events.read(0)) == 6
+
+
+async def test_events_may_be_cloudevents_with_the_same_bytes() -> None:
+    stage, outputs = await played()
+    outputs.headers = cloud_headers
+
+    await outputs.publish()
+    await outputs.publish()
+
+    last = outputs.events.read(0)[-1]
+    at = json.loads(stage.events()[-1])["at"].encode()
+    assert last.value == stage.events()[-1]
+    assert last.headers == [
+        ("ledger", b"main"),
+        ("sequence", b"6"),
+        ("position", b"6"),
+        ("ce_specversion", b"1.0"),
+        ("ce_id", b"6"),
+        ("ce_source", b"defter:main"),
+        ("ce_type", b"transfer-posted.v1"),
+        ("ce_time", at),
+        ("content-type", b"application/json"),
+    ]
+
+
 class FailingOutbox(ListOutbox):
     """Sends only some of what it is given, once, and then does not answer."""
 
@@ -105,11 +171,22 @@ class Outputs:
         self.events = ListTopic(lambda: NOW_MS)
         self.letters = ListTopic(lambda: NOW_MS)
         self.fails_after: int | None = None
+        self.headers = plain_headers
+        self.postings: list[Message] | None = None
+        self.events_when_posted = -1
 
     async def publish(self) -> None:
         """Let a publisher send all that is there, then stop it."""
         journal = MemoryJournal(self.stage.store)
-        publisher = Publisher(journal, FailingOutbox(self), ListOutbox(self.letters), "commands", self.stage.readiness)
+        publisher = Publisher(
+            journal,
+            FailingOutbox(self),
+            ListOutbox(self.letters),
+            "commands",
+            self.stage.readiness,
+            scatter=None if self.postings is None else self.post,
+            headers=self.headers,
+        )
         stop = asyncio.Event()
         running = asyncio.create_task(publisher.run(stop))
         last = self.stage.store.rows[-1].position
@@ -118,6 +195,12 @@ class Outputs:
             await asyncio.sleep(0)
         stop.set()
         await running
+
+    async def post(self, messages: Sequence[Message]) -> None:
+        """Take in postings."""
+        assert self.postings is not None
+        self.postings += messages
+        self.events_when_posted = self.events.bounds().end
 
 
 async def played(*more: bytes) -> tuple[Stage, Outputs]:
