@@ -138,7 +138,7 @@ class _AsSaid(TypedDict):
 
 
 def _as_said(account: Account, terms: Terms | None = None) -> _AsSaid:
-    terms = terms or Terms(account.policy, account.floor, account.flags_as_said, account.book, account.alias)
+    terms = terms or Terms(account.policy, account.floor, account.flags, account.book, account.alias)
     return _AsSaid(
         account=account.name,
         account_type=account.account_type,
@@ -156,7 +156,7 @@ def _updated(account: Account, command: UpdateAccount) -> Terms:
     return Terms(
         policy=policy,
         floor=said_or(command.floor, floor),
-        flags=account.flags_as_said if command.flags is None else command.flags,
+        flags=account.flags if command.flags is None else command.flags,
         book=said_or(command.book, account.book),
         alias=said_or(command.alias, account.alias),
     )

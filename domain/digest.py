@@ -64,7 +64,7 @@ def _accounts(ledger: Ledger) -> Iterator[bytes]:
             account_type=account.account_type,
             policy=account.policy,
             floor=_number(account.floor),
-            flags=account.flags_as_said,
+            flags=account.flags,
             book=account.book,
             alias=account.alias,
             state=account.state,

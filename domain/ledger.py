@@ -100,8 +100,7 @@ def _apply_account(ledger: Ledger, event: AccountChanged) -> None:
         if event.alias is not None:
             ledger.aliases[event.alias] = account
     account.become(event.policy, None if event.floor is None else int(event.floor))
-    account.flags = frozenset(event.flags)
-    account.flags_as_said = event.flags
+    account.flags = event.flags
     account.book = event.book
     account.alias = event.alias
     account.state = event.state

@@ -46,15 +46,17 @@ NOTHING: Final = Totals()
 
 @dataclass(slots=True)
 class Account:
-    """A place that owns postings. `least` is what `available` may not fall below; None where there is no such bound."""
+    """A place that owns postings.
+
+    `least` is what `available` may not fall below; None where there is no such bound. `flags` are in the order said.
+    """
 
     name: str
     account_type: str
     policy: Policy = Policy.NO_OVERDRAFT
     floor: int | None = None
     least: int | None = 0
-    flags: frozenset[str] = frozenset()
-    flags_as_said: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
     book: str | None = None
     alias: str | None = None
     state: str | None = None
