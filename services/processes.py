@@ -7,7 +7,7 @@ The story of a command goes on in `services.writer`, that of an event in `servic
 """
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Any, Final
@@ -24,6 +24,7 @@ from services.kafka.inbox import KafkaInbox
 from services.kafka.membership import Membership
 from services.kafka.outbox import KafkaOutbox
 from services.kafka.partition import Partition
+from services.kafka.ports import Inbox
 from services.kafka.topics import Topics, describe
 from services.keeping import keep
 from services.lag import behind, undecided
@@ -31,13 +32,15 @@ from services.migrations import PUBLISHER
 from services.patience import Readiness, patiently
 from services.publisher import Publisher
 from services.replies import Replies
-from services.settings import Settings
-from services.setup import check_installation, read_installation
+from services.settings import Kafka, Settings
+from services.setup import Installed, check_installation, check_shard, read_installation
 from services.tallies import Behind, Tallies, WriterTally
 from services.ticker import tick
 from services.writer import Point, Writer, no_point
 
 _log: Final = structlog.get_logger()
+
+MakeInbox = Callable[[Kafka, str, int], Inbox]
 
 _LOOK_EVERY_S: Final = 5.0
 
@@ -49,8 +52,9 @@ async def writer(
     *,
     tallies: Tallies | None = None,
     point: Point = no_point,
+    inbox: MakeInbox = KafkaInbox,
 ) -> None:
-    """Write the partitions that the group of writers gives to this instance, until `stop`.
+    """Write the partitions that the group of writers gives to this instance, each from its `inbox`, until `stop`.
 
     Raises:
         Unexpected: a dependency is not the one expected.
@@ -63,7 +67,7 @@ async def writer(
         settings.brokers(), topics.writers, topics.commands, partitions, settings.instance
     ) as membership:
         readiness.waits("writer", "no partition is given yet")
-        writing = _Writing(settings, membership, partitions, readiness, tallies, point)
+        writing = _Writing(settings, membership, installed, readiness, tallies, point, inbox)
         try:
             await until(stop, writing.follow(), _watch(settings))
         finally:
@@ -77,17 +81,19 @@ class _Writing:
         self,
         settings: Settings,
         membership: Membership,
-        partitions: int,
+        installed: Installed,
         readiness: Readiness,
         tallies: Tallies,
         point: Point,
+        inbox: MakeInbox,
     ) -> None:
         self._settings = settings
         self._membership = membership
-        self._partitions = partitions
+        self._installed = installed
         self._readiness = readiness
         self._tallies = tallies
         self._point = point
+        self._inbox = inbox
         self._running: dict[int, tuple[asyncio.Event, asyncio.Task[None]]] = {}
 
     async def follow(self) -> None:
@@ -123,21 +129,21 @@ class _Writing:
 
     async def _write(self, partition: int, stop: asyncio.Event) -> None:
         """Write one partition until `stop`. When another writer took it, go on only if the group says it is ours."""
+        same = partial(check_shard, self._settings, partition, self._installed)
+        await patiently(f"writer {partition}", same, self._readiness)
         while not stop.is_set():
             async with AsyncExitStack() as resources:
-                kafka, topics = self._settings.brokers(), Topics(self._settings.prefix)
-                inbox, again = (KafkaInbox(kafka, topics.commands, partition) for _ in range(2))
+                kafka, topics = self._settings.brokers(), self._installed.topics
+                inbox, again = (make(kafka, topics.commands, partition) for make in (self._inbox, KafkaInbox))
                 watched = Partition(kafka, topics.commands, partition)
                 dispatch = Dispatch(kafka, topics.all(postings=True))
                 for opened in (inbox, again, watched, dispatch):
                     resources.push_async_callback(opened.close)
                 journal = PostgresJournal(self._settings.database(partition), partition, readiness=self._readiness)
                 resources.push_async_callback(journal.close)
-                tally = self._tallies.writer(partition)
+                tally, partitions = self._tallies.writer(partition), self._installed.partitions
                 replies = Replies(again, journal, dispatch.send, tally, self._readiness)
-                writer = Writer(
-                    inbox, journal, replies, self._partitions, self._readiness, tally=tally, point=self._point
-                )
+                writer = Writer(inbox, journal, replies, partitions, self._readiness, tally=tally, point=self._point)
                 resources.enter_context(self._tallies.at_work("writer", partition, partial(_undecided, watched, tally)))
                 try:
                     await writer.run(stop)
@@ -173,17 +179,25 @@ async def publisher(
     installed = await patiently("publisher", lambda: check_installation(settings), readiness)
     tallies = tallies or Tallies()
     works = [
-        _publish(settings, shard, readiness, from_position, tallies, point) for shard in range(installed.partitions)
+        _publish(settings, installed, shard, readiness, from_position, tallies, point)
+        for shard in range(installed.partitions)
     ]
     await until(stop, *works, _watch(settings))
 
 
 async def _publish(
-    settings: Settings, shard: int, readiness: Readiness, from_position: int | None, tallies: Tallies, point: Point
+    settings: Settings,
+    installed: Installed,
+    shard: int,
+    readiness: Readiness,
+    from_position: int | None,
+    tallies: Tallies,
+    point: Point,
 ) -> None:
     """Publish one shard whenever nobody else does. Being stopped in the middle is harmless: the tail is read again."""
     topics = Topics(settings.prefix)
     part = f"publisher {shard}"
+    await patiently(part, partial(check_shard, settings, shard, installed), readiness)
     while True:
         readiness.waits(part, "another publisher is the live one")
         async with only_one(settings.database(shard), "publisher", shard) as held, AsyncExitStack() as resources:
@@ -218,8 +232,12 @@ async def projector(
         Unexpected: a dependency is not the one expected.
     """
     installed = await patiently("projector", lambda: read_installation(settings), readiness)
-    shards = range(installed.partitions)
-    await until(stop, *(keep(settings, shard, readiness, tallies=tallies, point=point) for shard in shards))
+
+    async def kept(shard: int) -> None:
+        await patiently(f"projector {shard}", partial(check_shard, settings, shard, installed), readiness)
+        await keep(settings, shard, readiness, tallies=tallies, point=point)
+
+    await until(stop, *map(kept, range(installed.partitions)))
 
 
 async def ticker(

@@ -5,7 +5,7 @@ import json
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,14 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from services import processes
 from services.dev import Addresses, ports
 from services.dev.postgres import Postgres
+from services.errors import Unexpected
+from services.health import Health
 from services.kafka.ports import Message
 from services.kafka.topics import delete
+from services.setup import setup
 from tests.services.cli.program import Program, as_lines, deposit, move
 from tests.system.checks import check
 from tests.system.conftest import MakeHouse
@@ -101,6 +105,19 @@ async def test_a_shard_that_was_set_up_elsewhere_is_not_made_anew(two_servers: H
     assert "shard 2 was set up before, and not in the database" in done.stderr
     assert "does not hold shard 2" in examined.stdout
     assert shards_of(two_servers.settings.database(HERE[0])) == set(HERE)
+
+
+@pytest.mark.parametrize("process", [processes.writer, processes.publisher, processes.projector])
+async def test_nobody_works_on_a_shard_in_the_database_of_another_installation(
+    two_servers: House, process: Callable[..., Awaitable[None]]
+) -> None:
+    await setup(two_servers.settings, PARTITIONS)
+    with psycopg.connect(two_servers.settings.database(THERE[0])) as owner:
+        owner.execute("update journal.installation set prefix = 'others.'")
+
+    with pytest.raises(Unexpected, match=r"the database of shard [23] belongs to another installation"):
+        async with asyncio.timeout(PATIENTLY_S):
+            await process(two_servers.settings, Health("test"), asyncio.Event())
 
 
 async def an_expired_hold_gives_back_what_was_held(defter: Program, ledger: str) -> None:
