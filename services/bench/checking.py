@@ -13,7 +13,7 @@ import psycopg
 
 from schemas.codec import decode_event
 from schemas.events import CommandRefused, TransferPosted
-from services.bench.load import LEDGER
+from services.bench.load import LEDGER, Home
 from services.journal.ports import Row
 from services.journal.postgres import PostgresJournal
 from services.kafka.partition import Partition
@@ -23,29 +23,33 @@ from services.settings import Settings
 
 _BALANCES: Final = "select account, unit, debits, credits, balance from read.balances where ledger = %s"
 _COUNTS: Final = """
-select (select count(*) from journal.shard_0_ids),
-       (select count(*) from journal.dead_letters),
-       (select count(*) from read.outcomes where outcome = 'accepted')"""
+select (select count(*) from journal.shard_{shard}_ids),
+       (select count(*) from journal.dead_letters where "partition" = {shard}),
+       (select count(*) from read.outcomes where outcome = 'accepted' and ledger = %s)"""
+
+
+_HOME: Final = Home()
 
 
 class Wrong(RuntimeError):
     """What was measured did not come out right."""
 
 
-async def check(settings: Settings, connection: psycopg.Connection[Any], commands: int) -> None:
+async def check(settings: Settings, connection: psycopg.Connection[Any], commands: int, home: Home = _HOME) -> None:
     """See that so many commands were all accepted, and that journal, topic and read models tell the same.
 
     Args:
         settings: of the installation.
         connection: to its database.
         commands: how many there were, each with an id of its own.
+        home: the ledger, and where it lives.
 
     Raises:
         Wrong: they do not.
     """
-    told = Told()
-    published = _Published(settings)
-    journal = PostgresJournal(settings.database(0), 0, READER)
+    told, shard = Told(home.ledger), home.partition
+    published = _Published(settings, shard)
+    journal = PostgresJournal(settings.database(shard), shard, READER)
     try:
         async for rows in journal.load():
             for row in rows:
@@ -57,25 +61,27 @@ async def check(settings: Settings, connection: psycopg.Connection[Any], command
         await published.close()
     if told.sequence != commands:
         raise Wrong(f"{commands} commands brought {told.sequence} events")
-    counts = (await asyncio.to_thread(_rows, connection, _COUNTS))[0]
+    question = _COUNTS.replace("{shard}", str(shard))
+    counts = (await asyncio.to_thread(_rows, connection, question, home.ledger))[0]
     if counts != (commands, 0, commands):
         raise Wrong(f"{commands} commands: ids, dead letters and accepted outcomes are {counts}")
-    told.compare(await asyncio.to_thread(_rows, connection, _BALANCES, LEDGER))
+    told.compare(await asyncio.to_thread(_rows, connection, _BALANCES, home.ledger))
 
 
 class Told:
     """What the events of a journal tell, by themselves."""
 
-    def __init__(self) -> None:
+    def __init__(self, ledger: str = LEDGER) -> None:
         self.sequence = 0
+        self._ledger = ledger
         self._debits: Counter[tuple[str, str]] = Counter()
         self._credits: Counter[tuple[str, str]] = Counter()
 
     def take_in(self, row: Row) -> None:
         """Take in the next event."""
         self.sequence += 1
-        if (row.ledger, row.sequence) != (LEDGER, self.sequence):
-            raise Wrong(f"event {row.sequence} of {row.ledger} stands where {self.sequence} of {LEDGER} should")
+        if (row.ledger, row.sequence) != (self._ledger, self.sequence):
+            raise Wrong(f"event {row.sequence} of {row.ledger} stands where {self.sequence} of {self._ledger} should")
         event = decode_event(row.data)
         if isinstance(event, CommandRefused):
             raise Wrong(f"event {row.sequence} refuses: {event.reason} {event.details}")
@@ -113,8 +119,8 @@ class Told:
 class _Published:
     """The events as any subscriber reads them."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._partition = Partition(settings.brokers(), Topics(settings.prefix).events, 0)
+    def __init__(self, settings: Settings, shard: int) -> None:
+        self._partition = Partition(settings.brokers(), Topics(settings.prefix).events, shard)
         self._values: Iterator[bytes | None] = iter(())
         self._next = 0
 

@@ -39,6 +39,14 @@ Example:
 )
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), default=20.0, help="Of latency and lone (20).")
 @click.option("--repeat", type=click.IntRange(1), default=3, metavar="N", help="How often each is measured (3).")
+@click.option(
+    "--partitions",
+    type=click.IntRange(1, 64),
+    default=1,
+    metavar="N",
+    help="For drain and its like: so many ledgers (1).",
+)
+@click.option("--writers", type=click.IntRange(1), metavar="N", help="Processes that share them; else one for each.")
 @click.option("--books", is_flag=True, help="For decide: accounts of several types, with flags and home books.")
 @click.option(
     "--profile", "parts", multiple=True, type=click.Choice(PARTS), help="Tell where a process spends its time."
@@ -54,6 +62,7 @@ def bench(figures: tuple[str, ...], parts: tuple[str, ...], profile_to: Path, **
     DEFTER_DATABASE and DEFTER_KAFKA, else on the local installation of `defter dev`, else on servers of its own. What
     it makes there it takes away again.
     """
+    said["writers"] = min(said["writers"] or said["partitions"], said["partitions"])
     files = {part: profile_to / f"bench-{part}.stacks" for part in parts}
     as_json = said.pop("as_json")
     _measure(figures or tuple(FIGURES), Options(profiles=files, **said), as_json=as_json)

@@ -51,7 +51,7 @@ class Meter:
     Args:
         settings: of the installation.
         connection: to its database.
-        pids: of our own processes, by part.
+        pids: of our own processes, by name: `writer`, or `writer-1` where there are several.
     """
 
     def __init__(self, settings: Settings, connection: psycopg.Connection[Any], pids: Mapping[str, int]) -> None:
@@ -91,7 +91,10 @@ class Meter:
 
 def between(before: Look, after: Look, transfers: int, seconds: float) -> Costs:
     """Return what was used between two looks, a transfer."""
-    cpu = {part: used - before.ours[part] for part, used in after.ours.items()}
+    cpu: dict[str, float] = {}
+    for name, used in after.ours.items():
+        part = name.partition("-")[0]
+        cpu[part] = cpu.get(part, 0) + used - before.ours[name]
     postgresql: dict[str, float] = {}
     for pid, (role, used) in after.backends.items():
         postgresql[role] = postgresql.get(role, 0) + used - before.backends.get(pid, (role, 0.0))[1]

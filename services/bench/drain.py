@@ -8,6 +8,7 @@ import asyncio
 import tempfile
 import time
 from pathlib import Path
+from random import Random
 from typing import Any, Final
 
 import msgspec
@@ -62,24 +63,44 @@ async def disk(options: Options, servers: Settings) -> Result:
 
 async def _drained(options: Options, servers: Settings) -> tuple[Result, _Sizes, _Sizes]:
     """Measure once, and return the result with the sizes of tables before and after."""
-    async with fresh(servers) as settings:
-        settled = await load.settle(settings, options.accounts)
-        commands = settled + await load.put(settings, load.transfers(options.transfers, options.accounts))
+    homes = load.homes(options.partitions)
+    async with fresh(servers, options.partitions) as settings:
+        settled = [await load.settle(settings, options.accounts, home) for home in homes]
+        commands = [each + await _put(settings, options, home) for home, each in zip(homes, settled, strict=True)]
         await begin_alike(settings)
         with tempfile.TemporaryDirectory() as directory, connected(settings) as connection:
-            async with Crew(settings, Path(directory), options.profiles) as crew:
+            crew = Crew(settings, Path(directory), options.profiles, partitions=len(homes), writers=options.writers)
+            async with crew:
                 before = await asyncio.to_thread(_sizes, connection)
-                result = await _timed(settings, connection, crew, settled, commands)
+                finish = Finish(settings, connection, len(homes))
+                result = await _timed(settings, connection, crew, finish, (sum(settled), sum(commands)))
                 after = await asyncio.to_thread(_sizes, connection)
-            await check(settings, connection, commands)
-    return {"accounts": options.accounts} | result, before, after
+            for home, each in zip(homes, commands, strict=True):
+                await check(settings, connection, each, home)
+    shared = {"partitions": options.partitions, "writers": options.writers} if len(homes) > 1 else {}
+    return {"accounts": options.accounts} | shared | result, before, after
+
+
+async def _put(settings: Settings, options: Options, home: load.Home) -> int:
+    """Put a ledger's share of the transfers into the topic, and return how many that is."""
+    each, over = divmod(options.transfers, home.partitions)
+    random = Random(load.SEED + home.partition)
+    return await load.put(settings, load.transfers(each + (home.partition < over), options.accounts, random), home)
 
 
 async def _timed(
-    settings: Settings, connection: psycopg.Connection[Any], crew: Crew, settled: int, commands: int
+    settings: Settings, connection: psycopg.Connection[Any], crew: Crew, finish: Finish, ends: tuple[int, int]
 ) -> Result:
-    """Let the writer go, and wait until all is done."""
-    finish = Finish(settings, connection)
+    """Let the writers go, and wait until all is done.
+
+    Args:
+        settings: of the installation.
+        connection: to its database.
+        crew: the processes.
+        finish: tells when all is done.
+        ends: how many commands are decided before, and how many there are.
+    """
+    settled, commands = ends
     transfers = commands - settled
     try:
         await finish.reached(settled, settled, crew, time.perf_counter())

@@ -22,13 +22,13 @@ _LOOKS_TO_COME: Final = 8
 _PATIENCE_S: Final = 60.0
 
 _STANDING: Final = """
-select (select next from journal.offsets where shard = 0),
-       coalesce((select max(notification_id) from journal.shard_0_events), 0),
-       coalesce((select position from read_1.checkpoints where shard = 0), 0)"""
+select (select sum(next)::int8 from journal.offsets), {written},
+       coalesce((select sum(position)::int8 from read_1.checkpoints), 0)"""
+_WRITTEN: Final = "coalesce((select max(notification_id) from journal.shard_{shard}_events), 0)"
 
 
 class Standing(NamedTuple):
-    """How far the stages have come: commands decided, events published, and positions."""
+    """How far the stages have come: commands decided, events published, and positions; of all shards together."""
 
     decided: int
     written: int
@@ -42,11 +42,15 @@ class Finish:
     Args:
         settings: where.
         connection: to its database.
+        partitions: how many shards it has.
     """
 
-    def __init__(self, settings: Settings, connection: psycopg.Connection[Any]) -> None:
+    def __init__(self, settings: Settings, connection: psycopg.Connection[Any], partitions: int = 1) -> None:
         self._connection = connection
-        self._events = Partition(settings.brokers(), Topics(settings.prefix).events, 0)
+        shards, topic = range(partitions), Topics(settings.prefix).events
+        self._events = [Partition(settings.brokers(), topic, shard) for shard in shards]
+        written = " + ".join(_WRITTEN.replace("{shard}", str(shard)) for shard in shards)
+        self._statement = _STANDING.replace("{written}", written).encode()
 
     async def reached(self, commands: int, events: int, crew: Crew, begun: float) -> dict[str, float]:
         """Wait until all stages are done.
@@ -88,11 +92,13 @@ class Finish:
 
     async def close(self) -> None:
         """Let go of the connection to Kafka. Never raises."""
-        await self._events.close()
+        for events in self._events:
+            await events.close()
 
     async def _standing(self) -> Standing:
         ((decided, written, projected),) = await asyncio.to_thread(self._ask)
-        return Standing(decided, written, projected, (await self._events.bounds()).end)
+        bounds = await asyncio.gather(*(events.bounds() for events in self._events))
+        return Standing(decided, written, projected, sum(each.end for each in bounds))
 
     def _ask(self) -> list[tuple[Any, ...]]:
-        return self._connection.execute(_STANDING).fetchall()
+        return self._connection.execute(self._statement).fetchall()

@@ -60,8 +60,8 @@ def servers(settings: Settings, say: Callable[[str], None]) -> Iterator[Settings
 
 
 @asynccontextmanager
-async def fresh(settings: Settings) -> AsyncIterator[Settings]:
-    """Make an installation of one partition, in a database and under a prefix of its own, and delete it in the end.
+async def fresh(settings: Settings, partitions: int = 1) -> AsyncIterator[Settings]:
+    """Make an installation, in a database and under a prefix of its own, and delete it in the end.
 
     Raises:
         Away: a server does not answer.
@@ -74,7 +74,7 @@ async def fresh(settings: Settings) -> AsyncIterator[Settings]:
     )
     await asyncio.to_thread(_do, settings, sql.SQL("create database {}").format(sql.Identifier(name)))
     try:
-        await setup(own, 1)
+        await setup(own, partitions)
         yield own
     finally:
         with contextlib.suppress(Away, Unexpected):

@@ -5,9 +5,9 @@ Law: the same seed gives the same work, so that two runs differ in nothing but t
 
 import asyncio
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import count, islice
 from random import Random
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -19,13 +19,15 @@ from services.kafka.dispatch import Addressed
 from services.kafka.inbox import KafkaInbox
 from services.kafka.outbox import KafkaOutbox
 from services.kafka.ports import Message
-from services.kafka.topics import Topics
+from services.kafka.topics import Topics, partition_of
 from services.replies import Replies
 from services.settings import Settings
 from services.tallies import WriterTally
 from services.writer import Writer
 
 LEDGER: Final = "main"
+"""The one ledger, where there is one partition."""
+
 WORLD: Final = "world"
 SEED: Final = 20_261_121
 
@@ -44,6 +46,33 @@ _LOOK_EVERY_S: Final = 0.25
 _PATIENCE_S: Final = 30.0
 
 _encode: Final = msgspec.json.Encoder().encode
+
+
+class Home(NamedTuple):
+    """Where a ledger lives."""
+
+    ledger: str = LEDGER
+    partition: int = 0
+    partitions: int = 1
+
+
+_HOME: Final = Home()
+
+
+def homes(partitions: int) -> list[Home]:
+    """Give a ledger for each partition; where there is one, the one that is always measured.
+
+    >>> [home.ledger for home in homes(4)]
+    ['ledger-3', 'ledger-2', 'ledger-0', 'ledger-1']
+    """
+    if partitions == 1:
+        return [Home()]
+    names = (f"ledger-{number}" for number in count())
+    found: dict[int, str] = {}
+    while len(found) < partitions:
+        name = next(names)
+        found.setdefault(partition_of(name, partitions), name)
+    return [Home(found[partition], partition, partitions) for partition in range(partitions)]
 
 
 def account(number: int) -> str:
@@ -77,16 +106,16 @@ def opening(accounts: int, *, books: bool = False) -> Iterator[bytes]:
         yield _encode({"type": "transfer.v1", "id": f"deposit-{first}", "kind": "deposit", "movements": movements})
 
 
-def transfers(count: int, accounts: int, random: Random | None = None) -> Iterator[bytes]:
+def transfers(most: int, accounts: int, random: Random | None = None) -> Iterator[bytes]:
     """Give so many transfers, each between two accounts of so many."""
-    for _, value in named_transfers(accounts, random or Random(SEED), count):
+    for _, value in named_transfers(accounts, random or Random(SEED), most):
         yield value
 
 
-def named_transfers(accounts: int, random: Random, count: int | None = None) -> Iterator[tuple[str, bytes]]:
+def named_transfers(accounts: int, random: Random, most: int | None = None) -> Iterator[tuple[str, bytes]]:
     """Give transfers, each with its id; without a count, for ever."""
     made = 0
-    while count is None or made < count:
+    while most is None or made < most:
         made += 1
         command_id = str(UUID(int=random.getrandbits(128), version=4))
         source = int(random.random() * accounts)
@@ -99,39 +128,39 @@ def named_transfers(accounts: int, random: Random, count: int | None = None) -> 
         )
 
 
-async def put(settings: Settings, commands: Iterable[bytes]) -> int:
-    """Put commands into the topic, many a batch, and return how many there were. Raises `Away`."""
-    outbox = KafkaOutbox(settings.brokers(), Topics(settings.prefix).commands, 0)
-    key = LEDGER.encode()
-    count = 0
-    coming = iter(commands)
+async def put(settings: Settings, commands: Iterable[bytes], home: Home = _HOME) -> int:
+    """Put commands for a ledger into its topic, many a batch, and return how many there were. Raises `Away`."""
+    outbox = KafkaOutbox(settings.brokers(), Topics(settings.prefix).commands, home.partition)
+    key = home.ledger.encode()
+    done = 0
+    coming = iter(commands) if home.ledger == LEDGER else _named(home.ledger, commands)
     try:
         while messages := [Message(key, value, ()) for value in islice(coming, _AT_ONCE)]:
             await outbox.send(messages)
-            count += len(messages)
+            done += len(messages)
     finally:
         await outbox.close()
-    return count
+    return done
 
 
-async def settle(settings: Settings, accounts: int) -> int:
-    """Open the ledger and its accounts, and return how many commands that took, each of which has its event.
+async def settle(settings: Settings, accounts: int, home: Home = _HOME) -> int:
+    """Open a ledger and its accounts, and return how many commands that took, each of which has its event.
 
     A writer inside of this process decides them. The one that is measured finds them in the journal when it starts.
 
     Raises:
         Away: a server does not answer.
     """
-    count = await put(settings, opening(accounts))
-    stop = asyncio.Event()
-    inbox = KafkaInbox(settings.brokers(), Topics(settings.prefix).commands, 0)
-    journal, health = PostgresJournal(settings.database(0), 0), Health("bench")
+    commands = await put(settings, opening(accounts), home)
+    stop, shard = asyncio.Event(), home.partition
+    inbox = KafkaInbox(settings.brokers(), Topics(settings.prefix).commands, shard)
+    journal, health = PostgresJournal(settings.database(shard), shard), Health("bench")
     replies = Replies(inbox, journal, _nobody, WriterTally(), health)
-    writer = Writer(inbox, journal, replies, 1, health)
+    writer = Writer(inbox, journal, replies, home.partitions, health)
     writing = asyncio.create_task(writer.run(stop))
     try:
         async with asyncio.timeout(_PATIENCE_S + accounts / 1000):
-            while not writing.done() and (await journal.standing()).next < count:
+            while not writing.done() and (await journal.standing()).next < commands:
                 await journal.changed(_LOOK_EVERY_S)
         stop.set()
         await writing
@@ -141,12 +170,18 @@ async def settle(settings: Settings, accounts: int) -> int:
     finally:
         await inbox.close()
         await journal.close()
-    assert writer.tally.events == count, f"of {count} commands {writer.tally.events} were decided"
-    return count
+    assert writer.tally.events == commands, f"of {commands} commands {writer.tally.events} were decided"
+    return commands
 
 
 async def _nobody(_: list[Addressed]) -> int:
     raise AssertionError("nobody asks for a reply")
+
+
+def _named(ledger: str, commands: Iterable[bytes]) -> Iterator[bytes]:
+    """Let commands name their ledger, which they need not where it is `main`."""
+    head = f'{{"ledger":"{ledger}",'.encode()
+    return (head + command[1:] for command in commands)
 
 
 def _registries() -> Iterator[bytes]:

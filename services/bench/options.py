@@ -19,4 +19,6 @@ class Options(Struct, frozen=True, kw_only=True):
     seconds: float = 20.0
     repeat: int = 3
     books: bool = False
+    partitions: int = 1
+    writers: int = 1
     profiles: Mapping[str, Path] = {}

@@ -34,6 +34,7 @@ def for_people(result: Result) -> None:
     click.echo(f"\n{result['figure']:<10} {_headline(result)}   ({runs})")
     of = [f"{result['transfers']:,} transfers, {result['accounts']:,} accounts"]
     of += ["with types, books and home books"] if result.get("books") else []
+    of += [f"in each of {result['partitions']} ledgers, {result['writers']} writers"] if "partitions" in result else []
     of += [f"{result['seconds']:,} s"] if "seconds" in result else []
     _line(", ".join(of))
     if stages := result.get("stage_seconds"):

@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
+import msgspec
 import psycopg
 import pytest
 
@@ -48,6 +49,13 @@ async def test_a_hot_pair_is_drained_tells_what_each_stage_took_and_leaves_nothi
     assert set(result["cpu_us"]) == STAGES | {"postgresql", "kafka"}
     assert set(result["postgresql_us"]) >= STAGES
     assert superuser.execute("select datname from pg_database where datname like 'bench_%'").fetchall() == databases
+
+
+async def test_ledgers_in_partitions_of_their_own_are_drained_by_several_writers(servers: Settings) -> None:
+    result = await drain.drain(msgspec.structs.replace(FEW, transfers=402, partitions=4, writers=2), servers)
+
+    assert (result["transfers"], result["partitions"], result["writers"]) == (402, 4, 2)
+    assert set(result["cpu_us"]) == STAGES | {"postgresql", "kafka"}
 
 
 async def test_every_command_that_was_due_has_a_latency(servers: Settings) -> None:
