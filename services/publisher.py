@@ -69,7 +69,7 @@ class Publisher:
         scatter: sends postings; none are sent if not said.
         headers: of each event.
         tally: counts what is sent; one that begins at nothing if not said.
-        point: called at `sent`, between a page and the next.
+        point: called at `posted`, between the postings of a page and its events, and at `sent`, before the next page.
     """
 
     def __init__(
@@ -153,6 +153,7 @@ class Publisher:
         try:
             if self._scatter is not None:
                 await self._scatter(_postings(rows))
+                await self._point("posted")
             headers = self._headers
             await self._events.send([Message(row.ledger.encode(), row.data, headers(row)) for row in rows])
         except BaseException:

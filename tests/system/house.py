@@ -1,7 +1,7 @@
 """One installation under test: its database, its topics, its processes, and how far each has come."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -76,8 +76,10 @@ class House:
             prefix=self.topics.prefix,
         )
 
-    def process(self, name: str, *arguments: str, instance: str = "", dsn: str = "") -> Process:
-        """Make a process, not started yet."""
+    def process(
+        self, name: str, *arguments: str, instance: str = "", dsn: str = "", more: Mapping[str, str] | None = None
+    ) -> Process:
+        """Make a process, not started yet; `more` are further variables of its environment."""
         instance = instance or f"{name}-{len(self.processes)}"
         environment = {
             "DEFTER_DATABASE": dsn or self.dsn,
@@ -85,6 +87,7 @@ class House:
             "DEFTER_KAFKA": self.kafka.servers,
             "DEFTER_PREFIX": self.topics.prefix,
             "DEFTER_INSTANCE": instance,
+            **(more or {}),
         }
         self.processes.append(Process(name, environment, self._directory / f"{instance}.log", arguments))
         return self.processes[-1]

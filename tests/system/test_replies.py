@@ -41,7 +41,7 @@ async def test_whenever_the_writer_is_killed_whoever_asked_is_told_what_the_jour
 ) -> None:
     house = await make_house()
     topic = f"{house.topics.prefix}replies.test"
-    await make(house, topic)
+    await make(house, topic, PARTITIONS_OF_REPLIES)
     load, chance = Load(13, 0, 1), random.Random(13)
 
     async def send() -> None:
@@ -128,11 +128,11 @@ async def all_noted(house: House) -> None:
             await asyncio.sleep(LOOKS_EVERY_S)
 
 
-async def make(house: House, topic: str) -> None:
-    """Make the topic for replies, as whoever wants them does."""
+async def make(house: House, topic: str, partitions: int) -> None:
+    """Make a topic, as whoever wants it does."""
     admin = AIOKafkaAdminClient(bootstrap_servers=house.kafka.servers)
     await admin.start()
     try:
-        await admin.create_topics([NewTopic(topic, PARTITIONS_OF_REPLIES, 1)])
+        await admin.create_topics([NewTopic(topic, partitions, 1)])
     finally:
         await admin.close()
