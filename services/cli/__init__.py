@@ -7,8 +7,8 @@ Law: data goes to stdout, everything else to stderr. Exit 0: done · 1: the answ
     run        run, writer, publisher, projector, ticker    services.cli.run
     write      open-ledger, open, transfer, send, prepare   services.cli.write, services.cli.planning
     read       balance, statement, show, …, quote, status   services.cli.read, services.cli.planning, services.cli.look
-    after an incident   replay, simulate                    services.cli.replaying, services.cli.incident
-                        dead-letters                    services.cli.dead_letters
+    after an incident   replay, verify, simulate            services.cli.replaying, services.cli.verifying, …
+                        dead-letters                        services.cli.incident, services.cli.dead_letters
     measure    bench                                        services.cli.measure
 
 A new command is a function in its group's module, and its name in `SECTIONS`.
@@ -51,7 +51,10 @@ SECTIONS: Final = (
         | {"quote": "planning"}
         | dict.fromkeys(("watch", "status"), "look"),
     ),
-    Section("after an incident", {"replay": "replaying", "simulate": "incident", "dead-letters": "dead_letters"}),
+    Section(
+        "after an incident",
+        {"replay": "replaying", "verify": "verifying", "simulate": "incident", "dead-letters": "dead_letters"},
+    ),
     Section("measure", {"bench": "measure"}),
 )
 _MODULES: Final = {name: module for section in SECTIONS for name, module in section.commands.items()}

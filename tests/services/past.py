@@ -5,13 +5,13 @@ The commands stay on a list, so that they can be decided again.
 
 import asyncio
 import random
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 import psycopg
 
 from schemas.commands import Command
-from schemas.events import Event
 from services.journal.ports import Row
 from services.journal.postgres import PostgresJournal
 from services.kafka.lists import ListInbox, ListTopic
@@ -19,11 +19,13 @@ from services.kafka.ports import Message
 from services.migrations import allow_read_models, migrate
 from services.projector import connected, prepare
 from services.reading import time_of
+from services.replies import Replies
+from services.tallies import WriterTally
 from services.writer import Writer
 from tests.domain.load import OPENING, Load
 from tests.projections.stream import project
 from tests.services.partition import BEGINNING_MS, Partition
-from tests.services.stage import Calm
+from tests.services.stage import Calm, Stage
 
 LEDGERS = ("main", "shop")
 STEPS = 25
@@ -40,17 +42,18 @@ class Past:
     commands: ListTopic = field(default_factory=lambda: ListTopic(lambda: 0))
     now_ms: int = BEGINNING_MS
 
-    async def happen(self, steps: int = STEPS, seed: int = 11) -> None:
-        """Let the writer decide so many batches, and take what came of them into the read models."""
+    async def happen(self, ledgers: Sequence[str] = LEDGERS, steps: int = STEPS, seed: int = 11) -> None:
+        """Let the writer decide so many batches, and take what came of them into the read models.
+
+        The same happens to every ledger.
+        """
         migrate(self.dsn, [0])
         allow_read_models(self.dsn)
         prepare(self.dsn)
         self.commands = ListTopic(lambda: self.now_ms)
         journal, stop = PostgresJournal(self.dsn, 0), asyncio.Event()
-        running = asyncio.create_task(
-            Writer(ListInbox(self.commands), journal, 1, Calm(), now_ms=lambda: self.now_ms, poll_s=0.001).run(stop)
-        )
-        for batch in _batches(steps, seed):
+        running = asyncio.create_task(self.writer(journal).run(stop))
+        for batch in batches(ledgers, steps, seed):
             self.now_ms += A_STEP_MS
             self.commands.append([Message(None, value, ()) for value in batch])
             while (await journal.standing()).next < self.commands.bounds().end:
@@ -60,6 +63,12 @@ class Past:
         await journal.close()
         self._install()
         self.project()
+
+    def writer(self, journal: PostgresJournal) -> Writer:
+        """Make a writer of the partition."""
+        inbox, replies = ListInbox(self.commands), Stage().send
+        answering = Replies(inbox, journal, replies, WriterTally(), Calm())
+        return Writer(inbox, journal, answering, 1, Calm(), now_ms=lambda: self.now_ms, poll_s=0.001)
 
     def rows(self) -> list[Row]:
         """Give the journal."""
@@ -81,18 +90,18 @@ class Past:
             connection.execute("insert into journal.installation values (true, %s, 1, %s, %s, %s, %s, null)", row)
 
 
-def _batches(steps: int, seed: int) -> list[list[bytes]]:
-    """Make commands for both ledgers, most of them sensible: they know what came of those before."""
-    played = {ledger: (Partition(), Load(random.Random(f"{seed} {ledger}"))) for ledger in LEDGERS}
-    batches = []
+def batches(ledgers: Sequence[str], steps: int, seed: int) -> Iterator[list[bytes]]:
+    """Make commands, most of them sensible: they know what came of those before."""
+    partition, load = Partition(), Load(random.Random(seed))
     for step in range(steps):
-        at_ms, batch = BEGINNING_MS + (step + 1) * A_STEP_MS, list[bytes]()
-        for ledger, (partition, load) in played.items():
-            commands: list[Command] = [load.command(time_of(at_ms)) for _ in range(12)]
-            if not step:
-                commands = list(OPENING)
-            told: list[Event] = partition.send(*commands, at_ms=at_ms)
-            load.hear(told)
-            batch += [msgspec.json.encode(msgspec.structs.replace(command, ledger=ledger)) for command in commands]
-        batches.append([*batch, b"not a command"])
-    return batches
+        at_ms = BEGINNING_MS + (step + 1) * A_STEP_MS
+        commands: list[Command] = [load.command(time_of(at_ms)) for _ in range(12)] if step else list(OPENING)
+        load.hear(partition.send(*commands, at_ms=at_ms))
+        yield [
+            *(
+                msgspec.json.encode(msgspec.structs.replace(command, ledger=ledger))
+                for ledger in ledgers
+                for command in commands
+            ),
+            b"not a command",
+        ]

@@ -1,0 +1,16 @@
+"""`defter verify`: the journal folded from nothing and held against every law, and against what was made of it.
+
+    run           all of it: divided among processes, put together again
+    fault         what is found wrong, and by which check
+
+    whole         a shard: positions without holes, no id too many, and how it is divided
+    stretch       ledgers one after the other: the work of one process
+    audit         one ledger, event by event: sequences, columns, seals, totals, sums, floors, holds
+    read_models   whether they say what was added up
+    moment        the database as of one moment
+
+    published     the events topic against the journal
+    redecide      the commands topic decided again, byte for byte
+
+What is proved, and what is not, is in `docs/incidents.md`.
+"""

@@ -1,0 +1,143 @@
+"""Whether read models say what the journal says, ledger by ledger, as of the sequence that they have come to.
+
+Law: they are read as they are stored, and compared with what was added up from events, not with other read models.
+"""
+
+from collections.abc import Iterator
+from struct import Struct
+from typing import Any, Final, NamedTuple
+
+from projections.generations import SHAPE
+from services.verify.audit import Audit, Terms
+from services.verify.fault import Check, Fault
+from services.verify.moment import Moment
+
+_GENERATIONS: Final = b"select generation from read.generations where shape = %b order by generation"
+_SEQUENCES: Final = "select ledger, sequence from read_{number}.ledgers where shard = %b"
+
+# Each posting of each account and unit, in order, as PostgreSQL keeps an array: the quickest to read.
+_LINES: Final = """
+select account, unit, array_send(lines)
+  from {schema}.places cross join lateral (
+      select sequence, lines from {schema}.posting_lines where posting_lines.place = places.place
+       order by posting_lines.sequence offset 0
+  ) as posted
+ where ledger = %s"""
+_BALANCES: Final = "select account, unit, debits, credits, held from {schema}.balances where ledger = %s"
+_TRIAL_BALANCE: Final = "select unit, debits, credits from {schema}.trial_balance where ledger = %s"
+_OUTCOMES: Final = "select first, commands, kinds from {schema}.outcome_runs where ledger = %s order by first"
+_ACCOUNTS: Final = """
+select account, version, sequence, account_type, policy, floor, flags, book, alias, state
+  from {schema}.account_versions where ledger = %s order by account, version"""
+
+_LINE: Final = Struct("!4xq4xq4xq4xq4xq").iter_unpack
+_HEAD: Final = 28
+"""Bytes before the first value of an array of two dimensions."""
+
+
+class Generation(NamedTuple):
+    """A generation of read models, and how far it has come in each ledger."""
+
+    number: int
+    sequences: dict[str, int]
+
+    @property
+    def schema(self) -> str:
+        """Where its tables are."""
+        return f"read_{self.number}"
+
+
+def generations(reads: Moment, shard: int) -> list[Generation]:
+    """Find the generations of read models that this release keeps, and how far they are with a shard."""
+    if not reads.rows(b"select 1 where to_regclass('read.generations') is not null"):
+        return []
+    return [
+        Generation(number, dict(reads.rows(_SEQUENCES.format(number=number).encode(), (shard,))))
+        for (number,) in reads.rows(_GENERATIONS, (SHAPE,))
+    ]
+
+
+def compare(reads: Moment, generation: Generation, audit: Audit) -> None:
+    """Compare what the read models say of a ledger with what was added up.
+
+    Args:
+        reads: where the read models are.
+        generation: which ones.
+        audit: at the very sequence that they have come to.
+
+    Raises:
+        Fault: they say something else. Its sequence is that of the first event that they show otherwise, where that
+            can be told.
+    """
+
+    def ask(statement: str) -> Iterator[tuple[Any, ...]]:
+        return reads.stream(statement.format(schema=generation.schema).encode(), (audit.ledger,))
+
+    def fault(detail: str) -> Fault:
+        return Fault(Check.READ_MODELS, audit.ledger, audit.sequence, f"{generation.schema}: {detail}")
+
+    for detail in (
+        _postings(audit, ask(_LINES)),
+        _balances(audit, ask(_BALANCES)),
+        _trial_balance(audit, ask(_TRIAL_BALANCE)),
+        _outcomes(audit, ask(_OUTCOMES)),
+        _accounts(audit, ask(_ACCOUNTS)),
+    ):
+        if detail:
+            raise fault(detail)
+
+
+def _postings(audit: Audit, rows: Iterator[tuple[Any, ...]]) -> str | None:
+    told: dict[tuple[str, str], int] = {}
+    for account, unit, lines in rows:
+        one = told.get((account, unit), 0)
+        for sequence, index, amount, debits, credits_ in _LINE(lines[_HEAD:]):
+            one = hash((one, sequence, index, amount, debits, credits_))
+        told[account, unit] = one
+    for unit, places in audit.places.items():
+        for account, place in places.items():
+            if told.pop((account, unit), 0) != place.told:
+                return f"the postings of {account} in {unit} are not those of the journal"
+    return f"there are postings of {next(iter(told))}, and the journal has none" if told else None
+
+
+def _balances(audit: Audit, rows: Iterator[tuple[Any, ...]]) -> str | None:
+    found = {(account, unit): said for account, unit, *said in rows}
+    for unit, places in audit.places.items():
+        for account, place in places.items():
+            said, summed = found.pop((account, unit), None), [place.debits, place.credits, place.held]
+            if said != summed:
+                return f"{account} in {unit} has debits, credits and held {said}, and the journal says {summed}"
+    return f"there is a balance of {next(iter(found))}, and the journal has none" if found else None
+
+
+def _trial_balance(audit: Audit, rows: Iterator[tuple[Any, ...]]) -> str | None:
+    found = {unit: said for unit, *said in rows if any(said)}
+    for unit, places in audit.places.items():
+        summed = [sum(place.debits for place in places.values()), sum(place.credits for place in places.values())]
+        said = found.pop(unit, [0, 0])
+        if said != summed:
+            return f"the trial balance of {unit} is {said}, and the journal says {summed}"
+    return f"there is a trial balance of {next(iter(found))}, and the journal has none" if found else None
+
+
+def _outcomes(audit: Audit, rows: Iterator[tuple[Any, ...]]) -> str | None:
+    told, last = 0, 0
+    for first, commands, kinds in rows:
+        if first != last + 1:
+            return f"the outcomes from {last + 1} to {first - 1} are missing"
+        for outcome in zip(commands, kinds, strict=True):
+            told = hash((told, *outcome))
+        last += len(commands)
+    return None if told == audit.outcomes else "the outcomes are not those of the journal"
+
+
+def _accounts(audit: Audit, rows: Iterator[tuple[Any, ...]]) -> str | None:
+    told: dict[str, int] = {}
+    for account, version, sequence, account_type, policy, floor, flags, *said in rows:
+        version_of = (version, sequence, account_type, policy, floor, tuple(flags), *said)
+        told[account] = hash((told.get(account, 0), *version_of))
+    for account in audit.accounts.keys() | told.keys():
+        if told.get(account) != audit.accounts.get(account, Terms()).told:
+            return f"the versions of account {account} are not those of the journal"
+    return None

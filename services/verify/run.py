@@ -1,0 +1,130 @@
+"""Verifies an installation: its shards divided among processes, and what they find put together.
+
+Law: every process looks at the same moment of a shard, and the faults are told in the order of ledger and sequence,
+however the work was divided.
+"""
+
+import multiprocessing
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import ExitStack, closing
+from multiprocessing.sharedctypes import Synchronized
+from typing import Any, Final, NamedTuple
+
+from services.settings import Settings
+from services.verify import stretch, whole
+from services.verify.fault import Fault
+from services.verify.moment import Moment
+from services.verify.stretch import Found, Stretch
+
+Progress = Callable[[int, int], None]
+"""Told how many events have come, and how many there are."""
+
+_PARTS_A_JOB: Final = 4
+_LOOK_EVERY_S: Final = 0.25
+
+_count: "Synchronized[int]"
+
+
+class Verified(NamedTuple):
+    """What was looked at, and what is wrong with it, the first fault first."""
+
+    shards: int
+    ledgers: int
+    events: int
+    faults: list[Fault]
+
+
+def verify(
+    settings: Settings, partitions: int, *, jobs: int, read_models: bool = True, progress: Progress | None = None
+) -> Verified:
+    """Verify all shards. Blocks.
+
+    Args:
+        settings: where they are.
+        partitions: how many.
+        jobs: how many processes work at once; with one it is this process.
+        read_models: compare them too.
+        progress: is told how far it is, now and then.
+
+    Raises:
+        Away: PostgreSQL does not answer.
+    """
+    with ExitStack() as stack:
+        moments: list[Moment] = []
+        stretches: list[tuple[Stretch, int]] = []
+        for shard in range(partitions):
+            # Read models first: they never show what the journal has not, as of a later moment.
+            reads = _opened(stack, settings.read_database(shard)) if read_models else None
+            moments.append(_opened(stack, settings.database(shard)))
+            stretches += _stretches(settings, shard, partitions, moments[shard], reads, jobs)
+        total = sum(events for _, events in stretches)
+        found = list(_all([one for one, _ in stretches], jobs, lambda events: progress and progress(events, total)))
+        faults = [fault for _, part in found for fault in part.faults]
+        for shard, moment in enumerate(moments):
+            used = sum(part.ids for one, part in found if one.shard == shard)
+            faults += _of_the_whole(moment, shard, used, {fault.ledger for fault in faults})
+    faults.sort(key=lambda fault: fault.place)
+    parts = [part for _, part in found]
+    return Verified(partitions, sum(part.ledgers for part in parts), sum(part.events for part in parts), faults)
+
+
+def _opened(stack: ExitStack, dsn: str) -> Moment:
+    return stack.enter_context(closing(Moment(dsn)))
+
+
+def _stretches(
+    settings: Settings, shard: int, partitions: int, moment: Moment, reads: Moment | None, jobs: int
+) -> Iterator[tuple[Stretch, int]]:
+    """Divide a shard into stretches, several a process, so that none waits long for the others."""
+    (whole_shard,) = whole.divided(moment, shard, 2**63)
+    size = max(whole_shard.events // (jobs * _PARTS_A_JOB), 1) if jobs > 1 else 2**63
+    snapshot, read_snapshot = moment.shown(), reads.shown() if reads else ""
+    read_dsn = settings.read_database(shard) if reads else None
+    for first, last, events in whole.divided(moment, shard, size):
+        one = Stretch(shard, partitions, first, last, settings.database(shard), snapshot, read_dsn, read_snapshot)
+        yield one, events
+
+
+def _all(stretches: list[Stretch], jobs: int, progress: Callable[[int], Any]) -> Iterator[tuple[Stretch, Found]]:
+    if jobs == 1 or len(stretches) == 1:
+        done = 0
+
+        def come(events: int) -> None:
+            nonlocal done
+            done += events
+            progress(done)
+
+        yield from ((one, stretch.verify(one, come)) for one in stretches)
+        return
+    context = multiprocessing.get_context("spawn")
+    count: Synchronized[int] = context.Value("q", 0)
+    with ProcessPoolExecutor(jobs, context, _begin, (count,)) as pool:
+        pending: dict[Future[Found], Stretch] = {pool.submit(_work, one): one for one in stretches}
+        while pending:
+            done_now, _ = wait(pending, _LOOK_EVERY_S, FIRST_COMPLETED)
+            progress(count.value)
+            for future in done_now:
+                yield pending.pop(future), future.result()
+
+
+def _begin(count: "Synchronized[int]") -> None:
+    global _count  # noqa: PLW0603 - a process of the pool is told once what all of its work shares
+    _count = count
+
+
+def _work(one: Stretch) -> Found:
+    return stretch.verify(one, _come)
+
+
+def _come(events: int) -> None:
+    with _count.get_lock():
+        _count.value += events
+
+
+def _of_the_whole(moment: Moment, shard: int, used: int, known: set[str | None]) -> Iterator[Fault]:
+    """Ask what only a whole shard can tell, of ledgers of which no fault is known: what follows of one is no news."""
+    for fault in (*whole.positions(moment, shard), *whole.ids(moment, shard, used)):
+        if fault.ledger not in known and (fault.ledger or not known):
+            known.add(fault.ledger)
+            yield fault

@@ -1,0 +1,234 @@
+"""Verifies the ledgers of one stretch of a shard's journal, one after the other: the work of one process.
+
+Ledgers are stored under ids that are spread evenly, and the journal's primary key is ledger and sequence. So a stretch
+is all that lies between two ids, whether its ledger is known or not.
+
+    page of events and seals -> Audit.take -> ids, looked up while the next page is audited
+    at the sequence that read models have come to -> read_models.compare
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from itertools import groupby
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from services.journal import arrays
+from services.journal.recorder import ledger_id, of_shard
+from services.journal.streams import Told, ahead
+from services.kafka.topics import partition_of
+from services.verify import read_models
+from services.verify.audit import Audit, Ids
+from services.verify.fault import Check, Fault
+from services.verify.moment import Moment
+from services.verify.read_models import Generation
+
+_PAGE: Final = """
+select originator_id, notification_id, originator_version, topic, state from journal.shard_{shard}_events
+ where (originator_id, originator_version) > (%b, %b) and originator_id <= %b
+ order by originator_id, originator_version limit %b"""
+
+_SEALS: Final = b"""
+select originator_id, sequence, seal from journal.seals join journal.ledgers using (originator_id)
+ where (originator_id, sequence) > (%b, %b) and (originator_id, sequence) <= (%b, %b) and shard = %b
+ order by originator_id, sequence"""
+
+_LEDGERS: Final = (
+    b"select originator_id, name from journal.ledgers where shard = %b and originator_id between %b and %b"
+)
+
+# The ids that are not as they should be, of those that events used up.
+_IDS: Final = """
+select wanted.number
+  from (select unnest(%b::int4[]) as number, unnest(%b::uuid[]) as key, unnest(%b::uuid[]) as ledger,
+               unnest(%b::int8[]) as sequence, unnest(%b::int8[]) as reverses offset 0) as wanted
+  left join journal.shard_{shard}_ids as ids on ids.key = wanted.key
+ where ids.originator_id is distinct from wanted.ledger or ids.sequence <> wanted.sequence
+    or ids.reverses is distinct from wanted.reverses
+ order by wanted.number"""
+
+_ROWS: Final = 1000
+_BEYOND: Final = 2**63 - 1
+
+
+class Stretch(NamedTuple):
+    """A stretch of one shard, and where to read it.
+
+    `first` and `last` are ids of ledgers, both inclusive. `snapshot` and `read_snapshot` are of the moment to look at.
+    """
+
+    shard: int
+    partitions: int
+    first: UUID
+    last: UUID
+    dsn: str
+    snapshot: str
+    read_dsn: str | None = None
+    read_snapshot: str = ""
+
+
+class Found(NamedTuple):
+    """What a stretch holds: how much, and the first fault of each ledger that has one."""
+
+    ledgers: int
+    events: int
+    ids: int
+    faults: list[Fault]
+
+
+def verify(stretch: Stretch, progress: Callable[[int], None] = lambda _: None) -> Found:
+    """Verify every ledger of a stretch. Blocks.
+
+    Args:
+        stretch: which.
+        progress: is told how many events have come, page by page.
+
+    Raises:
+        Away: PostgreSQL does not answer.
+    """
+    with ExitStack() as stack:
+        journal, lookups = (
+            stack.enter_context(closing(Moment(stretch.dsn, stretch.snapshot))) for _ in ("journal", "ids")
+        )
+        reads = None
+        if stretch.read_dsn:
+            reads = stack.enter_context(closing(Moment(stretch.read_dsn, stretch.read_snapshot)))
+        thread = stack.enter_context(ThreadPoolExecutor(1))
+        return _Walk(stretch, journal, lookups, reads, thread).walk(progress)
+
+
+class _Walk:
+    """One way through a stretch."""
+
+    def __init__(
+        self, stretch: Stretch, journal: Moment, lookups: Moment, reads: Moment | None, thread: ThreadPoolExecutor
+    ) -> None:
+        self._stretch = stretch
+        self._journal = journal
+        self._lookups = lookups
+        self._reads = reads
+        self._thread = thread
+        self._looking: Future[list[Fault]] | None = None
+        self._names: dict[UUID, str] = dict(journal.rows(_LEDGERS, (stretch.shard, stretch.first, stretch.last)))
+        self._met: set[UUID] = set()
+        self._generations = read_models.generations(reads, stretch.shard) if reads else []
+        self._audit: Audit | None = None
+        self._events = self._ids = 0
+        self._faults: dict[str, Fault] = {}
+
+    def walk(self, progress: Callable[[int], None]) -> Found:
+        for rows, seals in ahead(self._pages()):
+            ids = Ids()
+            for originator, of_ledger in groupby(rows, key=lambda row: row[0]):
+                self._take(originator, [Told._make(row[1:]) for row in of_ledger], seals.pop(originator, {}), ids)
+            for originator, left in seals.items():
+                # The events of these are behind us, or never were.
+                self._seal_too_many(originator, min(left))
+            self._events += len(rows)
+            self._ids += len(ids.keys)
+            self._look_up(ids)
+            progress(len(rows))
+        self._end()
+        self._look_up(Ids())
+        for originator in self._names.keys() - self._met:
+            self._fault(Fault(Check.SEQUENCES, self._names[originator], 1, "the ledger is open, and has no event"))
+        return Found(len(self._met), self._events, self._ids, list(self._faults.values()))
+
+    def _pages(self) -> Iterator[tuple[list[tuple[Any, ...]], dict[UUID, dict[int, bytes]]]]:
+        """Give events in the order of ledger and sequence, each page with the seals up to its end."""
+        stretch = self._stretch
+        page, shard = of_shard(_PAGE, stretch.shard), stretch.shard
+        after = (stretch.first, 0)
+        while True:
+            rows = self._journal.rows(page, (*after, stretch.last, _ROWS))
+            upto = (rows[-1][0], rows[-1][2]) if len(rows) == _ROWS else (stretch.last, _BEYOND)
+            seals: dict[UUID, dict[int, bytes]] = {}
+            for originator, sequence, seal in self._journal.rows(_SEALS, (*after, *upto, shard)):
+                seals.setdefault(originator, {})[sequence] = seal
+            yield rows, seals
+            if len(rows) < _ROWS:
+                return
+            after = upto
+
+    def _take(self, originator: UUID, rows: list[Told], seals: dict[int, bytes], ids: Ids) -> None:
+        """Take in what a page holds of one ledger."""
+        if originator not in self._met:
+            self._end()
+            self._met.add(originator)
+            self._begin(originator)
+        audit = self._audit
+        if audit is None or audit.ledger in self._faults:
+            return
+        try:
+            for part, generation in self._parts(audit.ledger, rows):
+                audit.take(part, seals, ids)
+                if generation and self._reads:
+                    read_models.compare(self._reads, generation, audit)
+            if too_many := [sequence for sequence in seals if sequence > audit.sequence]:
+                self._seal_too_many(originator, min(too_many))
+        except Fault as fault:
+            self._fault(fault)
+
+    def _begin(self, originator: UUID) -> None:
+        name = self._names.get(originator)
+        self._audit = None
+        if name is None:
+            self._fault(Fault(Check.LEDGERS, str(originator), 1, "events of a ledger that was never opened here"))
+        elif ledger_id(name) != originator.bytes or partition_of(name, self._stretch.partitions) != self._stretch.shard:
+            self._fault(Fault(Check.LEDGERS, name, None, "it is stored under another id, or in another shard"))
+        else:
+            self._audit = Audit(name)
+
+    def _end(self) -> None:
+        """See that the ledger that was audited last ends where it should."""
+        audit = self._audit
+        if audit is None or audit.ledger in self._faults:
+            return
+        if audit.sealed != audit.sequence:
+            self._fault(Fault(Check.SEALS, audit.ledger, audit.sealed + 1, "it is there, and was never sealed"))
+        for generation in self._generations:
+            if generation.sequences.get(audit.ledger, 0) > audit.sequence:
+                detail = f"the read models of {generation.schema} have it, and the journal has not"
+                self._fault(Fault(Check.READ_MODELS, audit.ledger, audit.sequence + 1, detail))
+
+    def _parts(self, ledger: str, rows: list[Told]) -> Iterator[tuple[Sequence[Told], Generation | None]]:
+        """Divide a page where read models have come to."""
+        begin, first = 0, rows[0].sequence
+        stops = sorted((generation.sequences.get(ledger, 0), generation) for generation in self._generations)
+        for sequence, generation in stops:
+            if first <= sequence <= rows[-1].sequence:
+                yield rows[begin : sequence - first + 1], generation
+                begin = sequence - first + 1
+        yield rows[begin:], None
+
+    def _seal_too_many(self, originator: UUID, sequence: int) -> None:
+        name = self._names.get(originator, str(originator))
+        self._fault(Fault(Check.SEALS, name, sequence, "it was sealed, and is not there"))
+
+    def _look_up(self, ids: Ids) -> None:
+        """Look these ids up while others are audited; see what came of the last ones."""
+        looking, self._looking = self._looking, self._thread.submit(self._wrong, ids) if ids.keys else None
+        for fault in looking.result() if looking else ():
+            self._fault(fault)
+
+    def _wrong(self, ids: Ids) -> list[Fault]:
+        columns = (
+            arrays.ints(range(len(ids.keys))),
+            arrays.uuids(ids.keys),
+            arrays.uuids([ledger_id(ledger) for ledger in ids.ledgers]),
+            arrays.bigints(ids.sequences),
+            arrays.bigints_or_null(ids.reverses),
+        )
+        detail = "the id of its command is not among the ids, or leads to another event"
+        return [
+            Fault(Check.IDS, ids.ledgers[number], ids.sequences[number], detail)
+            for (number,) in self._lookups.rows(of_shard(_IDS, self._stretch.shard), columns)
+        ]
+
+    def _fault(self, fault: Fault) -> None:
+        """Keep the first fault of a ledger."""
+        name = fault.ledger or ""
+        known = self._faults.get(name)
+        if known is None or fault.place < known.place:
+            self._faults[name] = fault

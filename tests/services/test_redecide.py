@@ -1,0 +1,171 @@
+"""What the commands say is what the journal holds: decided again, and published (SPEC 11)."""
+
+import copy
+from collections.abc import AsyncIterator, Callable, Sequence
+
+import msgspec
+import pytest
+
+from services.errors import Unexpected
+from services.journal.memory import MemoryJournal, MemoryStore
+from services.kafka.lists import ListInbox, ListTopic
+from services.kafka.ports import Message, Record
+from services.verify import published
+from services.verify.fault import Check, Fault
+from services.verify.redecide import Redecided, Release, redecide
+from services.writer import RULES
+from tests.services.past import LEDGERS, batches
+from tests.services.stage import Stage
+
+PLACE = 40
+"""An event in the middle."""
+
+
+@pytest.fixture
+async def stage() -> Stage:
+    """Two ledgers with a past."""
+    made = Stage()
+    for batch in batches(LEDGERS, steps=8, seed=11):
+        made.publish(*batch)
+        await made.write()
+    return made
+
+
+async def again(stage: Stage, releases: Sequence[Release] = ()) -> Redecided:
+    return await redecide(ListInbox(stage.commands), MemoryJournal(stage.store), 1, releases)
+
+
+async def test_the_same_commands_give_the_same_journal(stage: Stage) -> None:
+    assert await again(stage) == Redecided(stage.commands.bounds().end, len(stage.store.rows), [], None)
+
+
+def other_fingerprint(store: MemoryStore) -> None:
+    key = list(store.ids)[PLACE]
+    store.ids[key] = msgspec.structs.replace(store.ids[key], fingerprint=bytes(16))
+
+
+def no_id(store: MemoryStore) -> None:
+    del store.ids[list(store.ids)[PLACE]]
+
+
+def other_bytes(store: MemoryStore) -> None:
+    store.rows[PLACE] = store.rows[PLACE]._replace(data=store.rows[PLACE].data.replace(b"c", b"d"))
+
+
+def other_tag(store: MemoryStore) -> None:
+    store.rows[PLACE] = store.rows[PLACE]._replace(tag="hold-placed.v1")
+
+
+def last_removed(store: MemoryStore) -> None:
+    store.rows.pop()
+
+
+def one_added(store: MemoryStore) -> None:
+    last = store.rows[-1]
+    store.rows.append(last._replace(position=last.position + 1, sequence=last.sequence + 1))
+
+
+def other_letter(store: MemoryStore) -> None:
+    offset = min(store.dead_letters)
+    store.dead_letters[offset] = store.dead_letters[offset]._replace(detail="of no matter")
+
+
+def no_letter(store: MemoryStore) -> None:
+    del store.dead_letters[min(store.dead_letters)]
+
+
+def a_letter_too_many(store: MemoryStore) -> None:
+    letter = store.dead_letters[max(store.dead_letters)]
+    store.dead_letters[letter.offset + 1] = letter._replace(offset=letter.offset + 1)
+
+
+@pytest.mark.parametrize(
+    ("tamper", "check"),
+    [
+        (other_fingerprint, Check.IDS),
+        (no_id, Check.IDS),
+        (other_bytes, Check.DECISIONS),
+        (other_tag, Check.DECISIONS),
+        (last_removed, Check.DECISIONS),
+        (one_added, Check.DECISIONS),
+        (other_letter, Check.DECISIONS),
+        (no_letter, Check.DECISIONS),
+        (a_letter_too_many, Check.DECISIONS),
+    ],
+)
+async def test_what_was_changed_in_the_journal_is_found_by_deciding_again(
+    stage: Stage, tamper: Callable[[MemoryStore], None], check: Check
+) -> None:
+    tamper(stage.store)
+
+    fault = (await again(stage)).fault
+
+    assert fault is not None
+    assert fault.check == check
+
+
+async def test_what_older_rules_decided_is_no_fault(stage: Stage) -> None:
+    rows = stage.store.rows
+    place = next(place for place, row in enumerate(rows) if b'"kind":"deposit","postings"' in row.data)
+    rows[place] = rows[place]._replace(data=rows[place].data.replace(b'"kind":"deposit"', b'"kind":"transfer"'))
+    end = stage.commands.bounds().end
+
+    strict = await again(stage)
+    old = await again(stage, [Release(0, "0"), Release(end, RULES)])
+
+    assert strict.fault is not None
+    assert (strict.fault.ledger, strict.fault.sequence) == (rows[place].ledger, rows[place].sequence)
+    assert (old.fault, len(old.older), old.records) == (None, 1, end)
+
+
+async def test_a_topic_that_lost_its_beginning_cannot_be_decided_again(stage: Stage) -> None:
+    stage.commands.drop_before(5)
+
+    with pytest.raises(Unexpected, match="offsets 5 up to"):
+        await again(stage)
+
+
+async def records(topic: ListTopic) -> AsyncIterator[Record]:
+    for record in topic.read(topic.bounds().begin):
+        yield record
+
+
+def publish(stage: Stage, places: Sequence[int]) -> ListTopic:
+    """Publish these events, as the publisher does."""
+    topic = ListTopic(lambda: 0)
+    for row in (stage.store.rows[place] for place in places):
+        said = (("ledger", row.ledger), ("sequence", str(row.sequence)), ("position", str(row.position)))
+        headers = [(name, value.encode()) for name, value in said]
+        topic.append([Message(row.ledger.encode(), row.data, headers)])
+    return topic
+
+
+async def fault_of(stage: Stage, places: Sequence[int]) -> Fault | None:
+    return await published.compare(MemoryJournal(stage.store), records(publish(stage, places)))
+
+
+async def test_a_topic_may_lag_begin_late_and_repeat_itself_but_not_leave_out(stage: Stage) -> None:
+    places = range(len(stage.store.rows))
+
+    assert await fault_of(stage, places) is None
+    assert await fault_of(stage, places[:50]) is None
+    assert await fault_of(stage, places[20:]) is None
+    assert await fault_of(stage, [*places[:30], *places[25:]]) is None
+    missing = await fault_of(stage, [*places[:30], *places[31:]])
+    assert missing is not None
+    assert (missing.check, missing.sequence) == (Check.PUBLISHED, stage.store.rows[30].sequence)
+
+
+async def test_what_was_published_otherwise_is_found(stage: Stage) -> None:
+    topic = publish(stage, range(len(stage.store.rows)))
+    cut = copy.copy(stage.store)
+    cut.rows = stage.store.rows[:-1]
+    other_bytes(stage.store)
+
+    other = await published.compare(MemoryJournal(stage.store), records(topic))
+    more = await published.compare(MemoryJournal(cut), records(topic))
+
+    assert other is not None
+    assert (other.ledger, other.sequence) == (stage.store.rows[PLACE].ledger, stage.store.rows[PLACE].sequence)
+    assert more is not None
+    assert "the journal has not" in more.detail
