@@ -1,0 +1,95 @@
+"""The commands of a page, and running them as they are written.
+
+In a `console` block a command stands after `$ `, and goes on over further lines where its quotes, its braces or its
+here-document do. What stands under it is what it prints, `…` for what varies from run to run.
+"""
+
+import fnmatch
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+PATIENTLY_S: Final = 150
+_DONE: Final = "--- ended with"
+_HEREDOC: Final = re.compile(r"<<'?(\w+)'?")
+
+
+class Command(NamedTuple):
+    """One command of a page.
+
+    Args:
+        line: of the page.
+        text: as it is typed.
+        printed: the lines under it.
+    """
+
+    line: int
+    text: str
+    printed: tuple[str, ...] = ()
+
+    def told(self, lines: Sequence[str]) -> bool:
+        """Tell whether these lines are what the page says; a page that says nothing says nothing wrong."""
+        return not self.printed or _match("\n".join(lines), "\n".join(self.printed))
+
+
+class Ran(NamedTuple):
+    """A command as it was run."""
+
+    command: Command
+    code: int
+    lines: tuple[str, ...]
+
+
+def commands(page: Path) -> list[Command]:
+    """Give the commands of a page's `console` blocks, in order."""
+    found: list[Command] = []
+    inside, ends_at = False, ""
+    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1):
+        if line.startswith("```"):
+            inside = line == "```console" and not inside
+        elif inside and line.startswith("$ ") and not ends_at:
+            found.append(Command(number, line[2:]))
+            ends_at = _heredoc(line)
+        elif inside and ends_at:
+            found[-1] = found[-1]._replace(text=f"{found[-1].text}\n{line}")
+            ends_at = "" if line == ends_at else ends_at
+        elif inside:
+            found[-1] = found[-1]._replace(printed=(*found[-1].printed, line))
+    return found
+
+
+def run(page: Path, settings: Mapping[str, str], where: Path) -> list[Ran]:
+    """Run all commands of a page in one shell, in a copy of what lies beside them.
+
+    Args:
+        page: below the root.
+        settings: the shell's environment, in place of what the page exports for a reader.
+        where: an empty folder.
+    """
+    shutil.copytree(ROOT / "docs", where / "docs", ignore=shutil.ignore_patterns("node_modules"))
+    typed = [command for command in commands(page) if not command.text.startswith("export DEFTER_")]
+    script = "\n".join(f"{{\n{it.text}\n}} </dev/null; printf '\\n{_DONE} %s\\n' $?" for it in typed)
+    bash = ["bash", "-c", script]
+    shell = subprocess.run(
+        bash, env=settings, cwd=where, capture_output=True, text=True, timeout=PATIENTLY_S, check=False
+    )
+    told = re.split(rf"\n{_DONE} (\d+)\n", shell.stdout)[:-1]
+    print(shell.stderr)
+    assert len(told) == 2 * len(typed), shell.stderr
+    answers = zip(typed, told[1::2], told[::2], strict=True)
+    return [Ran(command, int(code), tuple(text.splitlines())) for command, code, text in answers]
+
+
+def _heredoc(line: str) -> str:
+    found = _HEREDOC.search(line)
+    return found[1] if found else ""
+
+
+def _match(text: str, pattern: str) -> bool:
+    return fnmatch.fnmatchcase(
+        text, pattern.replace("[", "[[]").replace("*", "[*]").replace("?", "[?]").replace("…", "*")
+    )

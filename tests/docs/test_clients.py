@@ -1,0 +1,194 @@
+"""The examples in other languages, on real servers with a real writer and publisher.
+
+The topics have three partitions: no power of two, for which many a wrong partitioner is right.
+"""
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+import pytest
+
+from services import processes
+from services.dev import Addresses
+from services.dev.jars import cache_directory
+from services.kafka.outbox import KafkaOutbox
+from services.kafka.ports import Message
+from services.kafka.topics import Topics, delete, partition_of
+from services.settings import Kafka, Secret, Settings
+from services.setup import setup
+from tests.docs.pages import PATIENTLY_S, ROOT, run
+from tests.node import NODE, NPM
+from tests.services.stage import Calm
+
+PARTITIONS: Final = 3
+EXAMPLES: Final = ROOT / "docs" / "examples"
+SUBSCRIBERS: Final = ("java", "typescript")
+
+
+async def works(settings: Settings, stop: threading.Event, ready: threading.Event) -> None:
+    """Be all the processes that an example needs."""
+    await setup(settings, PARTITIONS)
+    ended = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        for work in (processes.writer, processes.publisher):
+            tasks.create_task(work(settings, Calm(), ended))
+        ready.set()
+        while not stop.is_set():
+            await asyncio.sleep(0.05)
+        ended.set()
+    await delete(settings.brokers(), Topics(settings.prefix).all())
+
+
+@pytest.fixture(scope="module")
+def settings(installation: Addresses, superuser: psycopg.Connection) -> Iterator[Settings]:
+    """An installation with its processes at work, for all examples."""
+    name = f"t_examples_{os.getpid()}"
+    superuser.execute(f"create database {name}".encode())
+    dsn = Secret(installation.database.rpartition("/")[0] + f"/{name}")
+    settings = Settings(
+        instance="examples", dsn=dsn, read_dsn=dsn, kafka=Kafka(servers=installation.kafka), prefix=f"{name}."
+    )
+    stop, ready = threading.Event(), threading.Event()
+    working = threading.Thread(target=asyncio.run, args=(works(settings, stop, ready),))
+    working.start()
+    assert ready.wait(PATIENTLY_S)
+    yield settings
+    stop.set()
+    working.join()
+    superuser.execute(f"drop database {name} with (force)".encode())
+
+
+@pytest.fixture
+def environment(settings: Settings, tmp_path: Path) -> dict[str, str]:
+    """A reader's shell: `defter`, `java`, `node` and `kcat` are there, and the jars of the local installation."""
+    home, programs = tmp_path / "home", tmp_path / "bin"
+    (home / ".cache").mkdir(parents=True)
+    (home / ".cache" / "defter").symlink_to(cache_directory())
+    programs.mkdir()
+    there = {"node": f"{NODE}", "npm": f"{NODE} {NPM}"}
+    if not shutil.which("kcat"):
+        there["kcat"] = f"{sys.executable} {Path(__file__).with_name('kcat.py')}"
+    for name, command in there.items():
+        (programs / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+        (programs / name).chmod(0o755)
+    outer = {name: value for name, value in os.environ.items() if not name.startswith(("DEFTER_", "XDG_"))}
+    return outer | {
+        "DEFTER_DATABASE": settings.database(0),
+        "DEFTER_KAFKA": settings.brokers().servers,
+        "DEFTER_PREFIX": settings.prefix,
+        "HOME": str(home),
+        "PATH": f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+        # A program that runs for a second is not worth the compiler of a server.
+        "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    }
+
+
+@pytest.mark.parametrize("page", ["java", "typescript", "kcat"])
+def test_every_command_of_the_page_prints_what_the_page_says(
+    page: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "there").mkdir()
+
+    ran = run(EXAMPLES / f"{page}.md", environment, tmp_path / "there")
+
+    assert len(ran) > 3
+    for command, code, lines in ran:
+        assert (code, command.told(lines)) == (0, True), (command.line, command.text, code, lines)
+
+
+@pytest.mark.parametrize("language", SUBSCRIBERS)
+def test_a_subscriber_that_is_killed_and_told_twice_counts_once_and_stops_at_a_gap(
+    language: str, settings: Settings, environment: dict[str, str], tmp_path: Path
+) -> None:
+    ledger, kept = f"killed-{language}", tmp_path / "balances.json"
+    follow = subscriber(language, ledger, kept, environment, tmp_path)
+    given = subprocess.run(
+        ["defter", "send"], env=environment, input=orders(ledger), capture_output=True, text=True, check=False
+    )
+    assert given.returncode == 0, given.stderr
+
+    with subprocess.Popen(follow, env=environment, cwd=tmp_path) as killed:
+        until_kept(kept, killed)
+        killed.kill()
+    once_more(settings, ledger)
+    told = subprocess.run(
+        follow, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENTLY_S, check=False
+    )
+
+    assert (told.returncode, f"{ledger}: {LAST + 2} comes after {LAST}: an event is missing" in told.stderr) == (
+        1,
+        True,
+    )
+    assert json.loads(kept.read_text())["sequence"] == LAST
+    assert json.loads(kept.read_text())["balances"] == {
+        "bank QAZ": str(-ORDERS * LARGE),
+        "alice QAZ": str(ORDERS * LARGE),
+    }
+
+
+ORDERS: Final = 20
+LAST: Final = 3 + ORDERS
+LARGE: Final = 2**53 + 1
+
+
+def orders(ledger: str) -> str:
+    """Give commands whose amounts no floating point number holds."""
+    movement = {"source": "bank", "destination": "alice", "unit": "QAZ", "amount": str(LARGE)}
+    lines: list[dict[str, Any]] = [
+        {"type": "open-ledger.v1", "id": "open"},
+        {"type": "open-account.v1", "id": "bank", "account": "bank", "account_type": "external"},
+        {"type": "open-account.v1", "id": "alice", "account": "alice"},
+        *({"type": "transfer.v1", "id": f"order-{number}", "movements": [movement]} for number in range(ORDERS)),
+    ]
+    return "".join(json.dumps(line | {"ledger": ledger}) + "\n" for line in lines)
+
+
+def subscriber(language: str, ledger: str, kept: Path, environment: dict[str, str], where: Path) -> list[str]:
+    """Give the command line of a subscriber that never ends by itself."""
+    if language == "java":
+        jars = Path(environment["HOME"]) / ".cache" / "defter" / "kafka"
+        return ["java", "-cp", f"{jars}/*", str(EXAMPLES / "java" / "Subscriber.java"), ledger, str(kept)]
+    for name in ("package.json", "package-lock.json", "subscriber.ts"):
+        shutil.copy(EXAMPLES / "typescript" / name, where)
+    subprocess.run(
+        ["npm", "ci", "--omit=optional", "--ignore-scripts", "--silent"], env=environment, cwd=where, check=True
+    )
+    return ["node", "subscriber.ts", ledger, str(kept)]
+
+
+def until_kept(kept: Path, running: "subprocess.Popen[bytes]") -> None:
+    """Wait until something is kept."""
+    until = time.monotonic() + PATIENTLY_S
+    while not kept.exists():
+        assert running.poll() is None, "it has ended by itself"
+        assert time.monotonic() < until, "it keeps nothing"
+        time.sleep(0.005)
+
+
+def once_more(settings: Settings, ledger: str) -> None:
+    """Publish all events of a ledger again, as after a crash, and then one that leaves one out."""
+    shard = partition_of(ledger, PARTITIONS)
+    with psycopg.connect(settings.database(0)) as connection:
+        rows = connection.execute(
+            f"select state from journal.shard_{shard}_events order by notification_id".encode()
+        ).fetchall()
+    events = [bytes(state) for (state,) in rows if json.loads(bytes(state))["ledger"] == ledger]
+    assert len(events) == LAST
+    early = events[-1].replace(f'"sequence":{LAST}'.encode(), f'"sequence":{LAST + 2}'.encode())
+
+    async def publish() -> None:
+        outbox = KafkaOutbox(settings.brokers(), Topics(settings.prefix).events, shard)
+        await outbox.send([Message(ledger.encode(), event, ()) for event in (*events, early)])
+        await outbox.close()
+
+    asyncio.run(publish())
