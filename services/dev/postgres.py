@@ -56,6 +56,7 @@ class Postgres(Server):
 
     def __init__(self, directory: Path, port: int, trash: Path | None = None) -> None:
         self.data = directory / "data"
+        self.settings = dict(SETTINGS)
         self.port = port
         pid_file = self.data / "postmaster.pid"
         log = directory / "server.log"
@@ -67,6 +68,10 @@ class Postgres(Server):
         """Return the address of this database."""
         return dsn(self.port, database)
 
+    def binary(self, tool: str) -> str:
+        """Return the path of one of PostgreSQL's programs."""
+        return binary(tool)
+
     def run(self) -> None:
         """Start the server and wait until it takes connections; its data directory is made on the first start.
 
@@ -75,9 +80,9 @@ class Postgres(Server):
         """
         if not self.data.exists():
             self._make_data()
-        settings = {**SETTINGS, "port": str(self.port)}
+        settings = {**self.settings, "port": str(self.port)}
         options = [f"--{name}={value}" for name, value in settings.items()]
-        self.start([*namespace(), binary("postgres"), "-D", str(self.data), *options], self._ready)
+        self.start([*namespace(), self.binary("postgres"), "-D", str(self.data), *options], self._ready)
 
     def stop_at_once(self) -> None:
         """Stop as `pg_ctl stop -m immediate` does: no checkpoint, connections cut, recovery at the next start."""
@@ -101,7 +106,7 @@ class Postgres(Server):
             shutil.chown(unfinished, self.plan.user)
         options = [f"--username={SUPERUSER}", "--auth=trust", "--encoding=UTF8", "--no-instructions"]
         options += ["--locale-provider=builtin", "--locale=C.UTF-8"]  # text sorts the same on every machine
-        command = [*namespace(), binary("initdb"), "-D", str(unfinished), *options]
+        command = [*namespace(), self.binary("initdb"), "-D", str(unfinished), *options]
         try:
             subprocess.run(command, check=True, capture_output=True, text=True, user=self.plan.user)
         except subprocess.CalledProcessError as error:

@@ -18,6 +18,8 @@ from services.errors import Away, Unexpected, WrongSetting
 
 SETUP: Final = "run `defter setup`"
 LOGIN: Final = "check user, password and database in DEFTER_DATABASE, and the server's pg_hba.conf"
+CERTIFICATE: Final = "set sslrootcert in DEFTER_DATABASE to the CA that signed the server's certificate"
+ROLE: Final = "grant the user of DEFTER_DATABASE that role, as docs/security.md says"
 
 _NOT_SET_UP: Final = (
     errors.InvalidSchemaName,
@@ -35,8 +37,9 @@ _REFUSED: Final = re.compile(
     r"authentication failed|no pg_hba\.conf entry|no password supplied|is not permitted to log in"
     r"|(role|database) \".*\" does not exist|permission denied for database|not currently accepting connections"
     r"|unrecognized configuration parameter|invalid .* for connection option|invalid .* value"
-    r"|but SSL was required|certificate verify failed|does not match host name"
+    r"|but SSL was required|certificate verify failed|does not match host name|root certificate file .*"
 )
+_CERTIFICATE: Final = re.compile(r"certificate verify failed|does not match host name|root certificate file")
 
 
 @contextmanager
@@ -56,11 +59,14 @@ def understood() -> Iterator[None]:
 def meaning(error: psycopg.Error) -> Exception:
     """Return what to raise for `error`: `Away`, `Unexpected`, or `error` itself, which is then a bug."""
     said = (error.diag.message_primary or str(error)).strip() or type(error).__name__
+    if isinstance(error, errors.InsufficientPrivilege) and "set role" in said:
+        return Unexpected(f"PostgreSQL answers: {said}", ROLE)
     if isinstance(error, _NOT_SET_UP):
         return Unexpected(f"PostgreSQL answers: {said}", SETUP)
     if isinstance(error, _PASSES):
         refused = error.sqlstate is None and _REFUSED.search(said)
-        return Unexpected(f"PostgreSQL answers: {said}", LOGIN) if refused else Away(f"PostgreSQL: {said}")
+        remedy = CERTIFICATE if _CERTIFICATE.search(said) else LOGIN
+        return Unexpected(f"PostgreSQL answers: {said}", remedy) if refused else Away(f"PostgreSQL: {said}")
     return error
 
 

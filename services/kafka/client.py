@@ -87,6 +87,8 @@ class Client:
                 await client.add_topic(topic)
                 await client.force_metadata_update()
                 node = client.cluster.leader_for_partition(place)
+            if topic in client.cluster.unauthorized_topics:
+                raise TopicAuthorizationFailedError(topic)
             if node == -1:
                 raise LeaderNotAvailableError(place)
         return None if node is None else int(node)
@@ -140,16 +142,21 @@ def options(kafka: Kafka) -> dict[str, Any]:
 
 def failure(error: BaseException, kafka: Kafka) -> Away | Unexpected:
     """Return an error of aiokafka as one of ours."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Unexpected(
+            f"Kafka at {kafka.servers} shows a certificate that is not to be trusted: {_told(error)}",
+            "set DEFTER_KAFKA_CA to the CA that signed it, and DEFTER_KAFKA to the name that it is for",
+        )
     if isinstance(error, _LOGIN):
         return Unexpected(
             f"Kafka at {kafka.servers} refuses the login: {_told(error)}",
-            "set DEFTER_KAFKA_SECURITY, DEFTER_KAFKA_USER, DEFTER_KAFKA_PASSWORD and the certificates as the brokers "
-            "want them",
+            "set DEFTER_KAFKA_SECURITY, DEFTER_KAFKA_SASL_MECHANISM, DEFTER_KAFKA_USER, DEFTER_KAFKA_PASSWORD, "
+            "DEFTER_KAFKA_CERT and DEFTER_KAFKA_KEY as the brokers want them",
         )
     if isinstance(error, _RIGHTS):
         return Unexpected(
             f"Kafka at {kafka.servers} refuses: {_told(error)}",
-            "give this user the right to read, write and describe the topics and the group under DEFTER_PREFIX",
+            f"give {kafka.user or 'this user'} the rights on topics and group that docs/security.md names",
         )
     if isinstance(error, TimeoutError | KafkaConnectionError | NodeNotReadyError):
         return Away(f"Kafka at {kafka.servers} does not answer")
