@@ -7,30 +7,26 @@ The story of a command goes on in `services.writer`, that of an event in `servic
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Any, Final
 
 import structlog
 
-from services.errors import Away, Unexpected
-from services.journal.lock import only_one
-from services.journal.outputs import Output, note_output
+from services.errors import Away
 from services.journal.ports import OtherWriter
 from services.journal.postgres import PostgresJournal
 from services.kafka.dispatch import Dispatch
 from services.kafka.inbox import KafkaInbox
 from services.kafka.membership import Membership
-from services.kafka.outbox import KafkaOutbox
 from services.kafka.partition import Partition
 from services.kafka.ports import Inbox
-from services.kafka.topics import Topics, describe
+from services.kafka.topics import Topics
 from services.keeping import keep
-from services.lag import behind, undecided
-from services.migrations import PUBLISHER
+from services.lag import undecided
 from services.patience import Readiness, patiently
-from services.publisher import Publisher
+from services.publishing import publish
 from services.replies import Replies
 from services.settings import Kafka, Settings
 from services.setup import Installed, check_installation, check_shard, read_installation
@@ -179,43 +175,10 @@ async def publisher(
     installed = await patiently("publisher", lambda: check_installation(settings), readiness)
     tallies = tallies or Tallies()
     works = [
-        _publish(settings, installed, shard, readiness, from_position, tallies, point)
+        publish(settings, installed, shard, readiness, tallies, from_position=from_position, point=point)
         for shard in range(installed.partitions)
     ]
     await until(stop, *works, _watch(settings))
-
-
-async def _publish(
-    settings: Settings,
-    installed: Installed,
-    shard: int,
-    readiness: Readiness,
-    from_position: int | None,
-    tallies: Tallies,
-    point: Point,
-) -> None:
-    """Publish one shard whenever nobody else does. Being stopped in the middle is harmless: the tail is read again."""
-    topics = Topics(settings.prefix)
-    part = f"publisher {shard}"
-    await patiently(part, partial(check_shard, settings, shard, installed), readiness)
-    while True:
-        readiness.waits(part, "another publisher is the live one")
-        async with only_one(settings.database(shard), "publisher", shard) as held, AsyncExitStack() as resources:
-            journal = PostgresJournal(settings.database(shard), shard, PUBLISHER)
-            resources.push_async_callback(journal.close)
-            events, letters = (
-                KafkaOutbox(settings.brokers(), topic, shard) for topic in (topics.events, topics.dead_letters)
-            )
-            resources.push_async_callback(events.close)
-            resources.push_async_callback(letters.close)
-            outputs = {topics.events: events, topics.dead_letters: letters}
-            await patiently(part, partial(_note, settings, shard, outputs, chosen=from_position is not None), readiness)
-            readiness.works(part)
-            tally = tallies.publisher(shard)
-            publisher = Publisher(journal, events, letters, topics.commands, readiness, tally=tally, point=point)
-            look = partial(behind, settings.database(shard), PUBLISHER, shard, publisher.reached)
-            resources.enter_context(tallies.at_work("publisher", shard, look))
-            await publisher.run(held.lost, start=from_position or 0)
 
 
 async def projector(
@@ -250,25 +213,6 @@ async def ticker(
     """
     installed = await patiently("ticker", lambda: check_installation(settings), readiness)
     await until(stop, tick(settings, installed.partitions, readiness, tallies=tallies), _watch(settings))
-
-
-async def _note(settings: Settings, shard: int, outputs: Mapping[str, KafkaOutbox], *, chosen: bool) -> None:
-    """Note the topics that are written to, and see that what was written is there, unless somebody chose to go on.
-
-    Raises:
-        Away: a dependency does not answer.
-        Unexpected: the topic is another one, or its records are gone.
-    """
-    cluster = await describe(settings.brokers(), outputs)
-    for name, outbox in outputs.items():
-        output = Output(name, str(cluster.topics[name].id), cluster.id)
-        await note_output(settings.database(shard), shard, output, instead=chosen)
-        begin, end = await outbox.bounds()
-        if begin == end > 0 and not chosen:
-            raise Unexpected(
-                f"partition {shard} of {name} was written up to offset {end} and is empty now",
-                "bring the records back, or choose where to go on with `defter publisher --from-position`",
-            )
 
 
 async def _undecided(commands: Partition, tally: WriterTally) -> Behind:
