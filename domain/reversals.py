@@ -1,5 +1,7 @@
 """Reversals: what a transfer moved is moved back, whole or in parts, and never more than was moved."""
 
+from collections.abc import Iterable
+
 from domain.accounts import out_of_use
 from domain.books import not_admitted, version_of
 from domain.facts import Facts
@@ -8,7 +10,7 @@ from domain.refusals import Objection, happening, objection, refused
 from domain.state import Change, Ledger
 from domain.transfers import Leg, changes_of, settle, short_of_funds
 from schemas.commands import ReverseTransfer
-from schemas.events import CommandRefused, TransferPosted
+from schemas.events import CommandRefused, Event, TransferPosted
 from schemas.reasons import Reason
 
 
@@ -37,6 +39,21 @@ def reverse(ledger: Ledger, command: ReverseTransfer, at: str, facts: Facts) -> 
     )
 
 
+def movements(event: TransferPosted) -> list[Remainder]:
+    """Give what a transfer moved, its fee last; not of an envelope, whose postings are no pairs."""
+    pairs = zip(event.postings[::2], event.postings[1::2], strict=True)
+    return [Remainder(out.account, into.account, into.unit, int(into.amount)) for out, into in pairs]
+
+
+def remaining(original: TransferPosted, reversals: Iterable[Event]) -> list[Remainder]:
+    """Give what of each movement was not moved back yet. Not of an envelope, which is moved back whole."""
+    remainders = movements(original)
+    for reversal in reversals:
+        assert isinstance(reversal, TransferPosted), reversal
+        remainders = less(remainders, [_turned(moved) for moved in movements(reversal)])
+    return remainders
+
+
 def _whole(
     ledger: Ledger, command: ReverseTransfer, original: TransferPosted, facts: Facts
 ) -> list[Change] | Objection:
@@ -52,21 +69,12 @@ def _whole(
 def _parts(
     ledger: Ledger, command: ReverseTransfer, original: TransferPosted, facts: Facts
 ) -> list[Change] | Objection:
-    remainders = _movements(original)
-    for reversal in facts.reversals:
-        assert isinstance(reversal, TransferPosted), reversal
-        remainders = less(remainders, [_turned(moved) for moved in _movements(reversal)])
-    parts = taken(ledger, remainders, command.movements)
+    parts = taken(ledger, remaining(original, facts.reversals), command.movements)
     if isinstance(parts, Objection):
         return parts
     if not parts:
         return _already_reversed(command)
     return changes_of([Leg(part.destination, part.source, part.unit, part.amount) for part in parts])
-
-
-def _movements(event: TransferPosted) -> list[Remainder]:
-    pairs = zip(event.postings[::2], event.postings[1::2], strict=True)
-    return [Remainder(out.account, into.account, into.unit, int(into.amount)) for out, into in pairs]
 
 
 def _turned(moved: Remainder) -> Remainder:

@@ -1,6 +1,7 @@
-"""What is asked of the read models of one generation: each question one short way along an index.
+"""What is asked of the read models of one generation about one account: each question one short way along an index.
 
 An answer is as of a sequence; a balance of now is a balance as of the last one. So there is one way to ask for both.
+What is asked about many at once: `projections.listings`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -85,36 +86,6 @@ class Span:
     until: int = LAST
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
-    """An account as it stands; `state` is `open`, `frozen` or `closed`."""
-
-    account: str
-    version: int
-    sequence: int
-    account_type: str
-    policy: str
-    floor: int | None
-    flags: list[str]
-    book: str | None
-    alias: str | None
-    state: str
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """One line of a trial balance: what left all accounts in a unit, and what arrived."""
-
-    unit: str
-    debits: int
-    credits: int
-
-    @property
-    def balance(self) -> int:
-        """The sum of all balances: zero, or something is very wrong."""
-        return self.credits - self.debits
-
-
 _STANDING: Final = "select sequence, {at} from {schema}.ledgers where ledger = %s"
 
 _TIME_OF: Final = """
@@ -128,10 +99,6 @@ select account from {schema}.account_versions as named
  where ledger = %s and alias = %s
    and version = (select version from {schema}.account_versions as last
                    where last.ledger = named.ledger and last.account = named.account order by version desc limit 1)"""
-
-_ACCOUNTS: Final = """
-select account, version, sequence, account_type, policy, floor, flags, book, alias, state
-  from {schema}.accounts where ledger = %s and account > %s order by account limit %s"""
 
 # A row of lines ends with its last sequence, so what was so at a sequence stands in the last row up to it, or among the
 # first lines of the row after that.
@@ -213,42 +180,37 @@ class Questions:
 
     def standing(self, ledger: str) -> Standing | None:
         """Tell how far a ledger has come; None where there is none."""
-        self._ask(_STANDING, (ledger,), at=wire_time("at"))
+        self.ask(_STANDING, (ledger,), at=wire_time("at"))
         found = self._cursor.fetchone()
         return None if found is None else Standing(*found)
 
     def sequence_at(self, ledger: str, at: str) -> int:
         """Give the last sequence whose time is not after `at`; 0 where there is none, `LAST` where nothing is later."""
-        self._ask(_SEQUENCE_AT, (ledger, at))
+        self.ask(_SEQUENCE_AT, (ledger, at))
         found = self._cursor.fetchone()
         return LAST if found is None else int(found[0])
 
     def time_of(self, ledger: str, sequence: int) -> str:
         """Give the time of an event; empty before the first."""
-        self._ask(_TIME_OF, (ledger, sequence), at=wire_time("at"))
+        self.ask(_TIME_OF, (ledger, sequence), at=wire_time("at"))
         found = self._cursor.fetchone()
         return "" if found is None else str(found[0])
 
     def account(self, ledger: str, party: str) -> str | None:
         """Give the name of an account, by its name or its present alias; None where there is none."""
         if party.startswith("@"):
-            self._ask(_ALIAS, (ledger, party))
+            self.ask(_ALIAS, (ledger, party))
         else:
-            self._ask(
+            self.ask(
                 "select account from {schema}.account_versions where ledger = %s and account = %s limit 1",
                 (ledger, party),
             )
         found = self._cursor.fetchone()
         return None if found is None else str(found[0])
 
-    def accounts(self, ledger: str, after: str, most: int) -> list[Account]:
-        """Give up to `most` accounts as they stand, by name, those whose names come after `after`."""
-        self._ask(_ACCOUNTS, (ledger, after, most))
-        return [Account(*row) for row in self._cursor]
-
     def balances(self, ledger: str, account: str, as_of: int = LAST) -> list[Balance]:
         """Give the totals of an account in each unit that it ever had by then, by unit."""
-        self._ask(_BALANCES, {"ledger": ledger, "account": account, "as_of": as_of})
+        self.ask(_BALANCES, {"ledger": ledger, "account": account, "as_of": as_of})
         return [Balance(*row) for row in self._cursor]
 
     def statement(self, ledger: str, account: str, span: Span) -> list[Line]:
@@ -258,18 +220,14 @@ class Questions:
             statement, order, after = (_STATEMENT.replace("{rows_until}", ""), "asc", span.after)
         arguments = {"ledger": ledger, "account": account, "unit": span.unit, "most": span.most, "until": span.until}
         arguments |= {"from": after[0], "index": after[1]}
-        self._ask(statement, arguments, at=wire_time("moment.at"), order=order)
+        self.ask(statement, arguments, at=wire_time("moment.at"), order=order)
         return [Line(*row) for row in self._cursor]
-
-    def trial_balance(self, ledger: str) -> list[Moved]:
-        """Give what left all accounts of a ledger and what arrived, by unit."""
-        self._ask("select unit, debits, credits from {schema}.trial_balance where ledger = %s order by unit", (ledger,))
-        return [Moved(unit, int(debits), int(credits_)) for unit, debits, credits_ in self._cursor]
 
     def scales(self, ledger: str) -> dict[str, int]:
         """Give the number of decimal places of each unit of a ledger."""
-        self._ask("select unit, scale from {schema}.units where ledger = %s", (ledger,))
+        self.ask("select unit, scale from {schema}.units where ledger = %s", (ledger,))
         return dict(self._cursor.fetchall())
 
-    def _ask(self, statement: str, arguments: Sequence[object] | Mapping[str, object], **said: str) -> None:
-        self._cursor.execute(statement.format(schema=self._schema, **said), arguments)
+    def ask(self, statement: str, arguments: Sequence[object] | Mapping[str, object], **said: str) -> Cursor[Any]:
+        """Ask in the tables of the generation: `{schema}` in the statement stands for where they are."""
+        return self._cursor.execute(statement.format(schema=self._schema, **said), arguments)

@@ -1,4 +1,6 @@
-"""Answers questions about one shard's ledgers from the read models; how they are asked is in `projections.questions`.
+"""Answers questions about one shard's ledgers from the read models.
+
+How they are asked: `projections.questions`, `projections.listings`. What only the journal knows: `services.outcomes`.
 
 Law: an answer shows one state, and says as of which sequence it is. Whoever has just written asks for a minimum
 sequence and gets an answer that has it, or is told how far the read models are.
@@ -8,24 +10,22 @@ import asyncio
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import psycopg
 from msgspec import Struct
 
 from domain.clearing import Clearing, clearing
 from domain.state import Totals
-from projections import generations
+from projections import generations, listings
 from projections.generations import NotPrepared
-from projections.questions import Account, Balance, Line, Moved, Place, Questions, Span, Standing
-from schemas.codec import decode_event, id_key
-from schemas.events import CommandRefused
+from projections.listings import Account, Held, Moved
+from projections.questions import Balance, Line, Place, Questions, Span, Standing
 from services.errors import Away, Unexpected
 from services.journal import answers
 from services.journal.one_thread import OneThread
-from services.journal.ports import Journal, Wanted
 from services.migrations import READER
-from services.projector import connected
+from services.projector import REMEDY, connected
 
 _T = TypeVar("_T")
 
@@ -60,6 +60,14 @@ class Shown(Struct, frozen=True):
     clearing: Clearing
 
 
+class Bounds(NamedTuple):
+    """The balance of a unit before and after the postings of a statement."""
+
+    unit: str
+    opening: int
+    closing: int
+
+
 class Statement(Struct, frozen=True):
     """Postings of an account, in order, as of a sequence."""
 
@@ -67,6 +75,14 @@ class Statement(Struct, frozen=True):
     as_of: Standing
     scales: dict[str, int]
     lines: list[Shown]
+
+    def bounds(self) -> list[Bounds]:
+        """Give what the account had of each unit before the first of these postings, and after the last."""
+        found: dict[str, Bounds] = {}
+        for one in (shown.line for shown in self.lines):
+            before = found[one.unit].opening if one.unit in found else one.balance - one.amount
+            found[one.unit] = Bounds(one.unit, before, one.balance)
+        return [found[unit] for unit in sorted(found)]
 
 
 class Accounts(Struct, frozen=True):
@@ -76,24 +92,20 @@ class Accounts(Struct, frozen=True):
     accounts: list[Account]
 
 
+class Holds(Struct, frozen=True):
+    """Holds by id, as of a sequence."""
+
+    as_of: Standing
+    scales: dict[str, int]
+    holds: list[Held]
+
+
 class TrialBalance(Struct, frozen=True):
     """What left all accounts and what arrived, by unit, as of a sequence."""
 
     as_of: Standing
     scales: dict[str, int]
     units: list[Moved]
-
-
-class Outcome(Struct, frozen=True):
-    """What became of a command, and the event that says so. `reason` is None where it was accepted."""
-
-    ledger: str
-    command: str
-    sequence: int
-    at: str
-    reason: str | None
-    details: dict[str, str]
-    event: bytes
 
 
 class Reads:
@@ -151,21 +163,61 @@ class Reads:
         def question(ask: Questions, standing: Standing) -> Statement:
             account, at = _account(ask, ledger, party), _at(ask, ledger, standing, as_of)
             lines = ask.statement(ledger, account, Span(most, unit, after, at.sequence))
-            totals = {one.unit: _totals(one) for one in ask.balances(ledger, account, at.sequence)}
+            balances = ask.balances(ledger, account, at.sequence)
+            totals = {one.unit: Totals(one.debits, one.credits, one.held) for one in balances}
             shown = [Shown(line, clearing(line.amount, line.debits, line.credits, totals[line.unit])) for line in lines]
             return Statement(account, at, ask.scales(ledger), shown)
 
         return await self._ask(ledger, question)
 
-    async def accounts(self, ledger: str, after: str = "", most: int = 1000) -> Accounts:
-        """Show accounts as they stand, by name: those whose names come after `after`."""
-        return await self._ask(ledger, lambda ask, standing: Accounts(standing, ask.accounts(ledger, after, most)))
+    async def accounts(
+        self, ledger: str, after: str = "", most: int = 1000, as_of: int | str | None = None
+    ) -> Accounts:
+        """Show accounts as they stand, or stood, by name: those whose names come after `after`."""
 
-    async def trial_balance(self, ledger: str) -> TrialBalance:
+        def question(ask: Questions, standing: Standing) -> Accounts:
+            at = _at(ask, ledger, standing, as_of)
+            return Accounts(at, listings.accounts(ask, ledger, after, most, at.sequence))
+
+        return await self._ask(ledger, question)
+
+    async def holds(
+        self,
+        ledger: str,
+        party: str | None = None,
+        *,
+        ended: bool = False,
+        after: str = "",
+        most: int = 1000,
+        as_of: int | str | None = None,
+    ) -> Holds:
+        """Show holds as they stand, or stood, by id.
+
+        Args:
+            ledger: whose holds.
+            party: only those of this account, by its name or alias.
+            ended: also those that are not open any more.
+            after: those whose ids come after this one.
+            most: how many at most.
+            as_of: a sequence or a time.
+        """
+
+        def question(ask: Questions, standing: Standing) -> Holds:
+            account, at = party and _account(ask, ledger, party), _at(ask, ledger, standing, as_of)
+            which = listings.Which(account, after, most, at.sequence, ended=ended)
+            return Holds(at, ask.scales(ledger), listings.holds(ask, ledger, which))
+
+        return await self._ask(ledger, question)
+
+    async def trial_balance(self, ledger: str, as_of: int | str | None = None) -> TrialBalance:
         """Show what left all accounts and what arrived."""
-        return await self._ask(
-            ledger, lambda ask, standing: TrialBalance(standing, ask.scales(ledger), ask.trial_balance(ledger))
-        )
+
+        def question(ask: Questions, standing: Standing) -> TrialBalance:
+            at = _at(ask, ledger, standing, as_of)
+            sums = listings.trial_balance(ask, ledger, None if as_of is None else at.sequence)
+            return TrialBalance(at, ask.scales(ledger), sums)
+
+        return await self._ask(ledger, question)
 
     async def scales(self, ledger: str) -> dict[str, int]:
         """Give the number of decimal places of each unit."""
@@ -198,7 +250,7 @@ class Reads:
                 ask = Questions(cursor, generations.find(cursor).schema)
                 return question(ask, self._standing(ask, ledger))
         except NotPrepared as not_prepared:
-            raise Unexpected(str(not_prepared), answers.SETUP) from None
+            raise Unexpected(str(not_prepared), REMEDY) from None
         except Away:
             self._disconnect()
             raise
@@ -223,32 +275,6 @@ class Reads:
             self._connection = None
 
 
-async def outcome(journal: Journal, ledger: str, command: str) -> Outcome | None:
-    """Tell what became of a command; None where it has no outcome.
-
-    The journal is asked, which knows every id: an answer is never behind, and no second index of ids has to be kept.
-
-    Raises:
-        Away: the journal does not answer.
-    """
-    key = id_key(ledger, command)
-    recalled = await journal.recall(Wanted((), (key,), ()))
-    if key not in recalled.transfers:
-        return None
-    data = recalled.transfers[key][0]
-    event = decode_event(data)
-    refused = event if isinstance(event, CommandRefused) else None
-    return Outcome(
-        ledger,
-        command,
-        event.sequence,
-        event.at,
-        refused.reason.value if refused else None,
-        refused.details if refused else {},
-        data,
-    )
-
-
 def _at(ask: Questions, ledger: str, standing: Standing, as_of: int | str | None) -> Standing:
     """Give the sequence and time that an answer is as of; for a time, those of the last event that is not after it.
 
@@ -271,7 +297,3 @@ def _account(ask: Questions, ledger: str, party: str) -> str:
     if account is None:
         raise NotThere(f"account {party} does not exist in ledger {ledger}")
     return account
-
-
-def _totals(balance: Balance) -> Totals:
-    return Totals(balance.debits, balance.credits, balance.held)

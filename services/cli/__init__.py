@@ -7,7 +7,7 @@ Law: data goes to stdout, everything else to stderr. Exit 0: done · 1: the answ
     run        run, writer, publisher, projector, ticker    services.cli.run
     write      open-ledger, open, transfer, send, prepare   services.cli.write, services.cli.planning
     read       balance, statement, show, …, quote, status   services.cli.read, services.cli.planning, services.cli.look
-    after an incident   replay, verify, simulate            services.cli.replaying, services.cli.verifying, …
+    after an incident   replay, rebuild, verify, simulate   services.cli.replaying, services.cli.rebuilding, …
                         dead-letters                        services.cli.incident, services.cli.dead_letters
     measure    bench                                        services.cli.measure
 
@@ -47,13 +47,14 @@ SECTIONS: Final = (
     ),
     Section(
         "read",
-        dict.fromkeys(("balance", "statement", "show", "accounts", "trial-balance"), "read")
+        dict.fromkeys(("balance", "statement", "show", "accounts", "holds", "trial-balance"), "read")
         | {"quote": "planning"}
         | dict.fromkeys(("watch", "status"), "look"),
     ),
     Section(
         "after an incident",
-        {"replay": "replaying", "verify": "verifying", "simulate": "incident", "dead-letters": "dead_letters"},
+        {"replay": "replaying", "rebuild": "rebuilding", "verify": "verifying"}
+        | {"simulate": "incident", "dead-letters": "dead_letters"},
     ),
     Section("measure", {"bench": "measure"}),
 )

@@ -1,12 +1,13 @@
 """Questions of commands to the read models, and to the journal: connected, waited for, and let go again."""
 
+import time
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import click
 
 from domain.state import UNITS
-from services import reads
+from services import outcomes
 from services.cli import NO
 from services.cli.place import here, wait_for, within
 from services.errors import Away, Unexpected
@@ -20,6 +21,7 @@ from services.setup import read_installation
 _Answer = TypeVar("_Answer")
 
 _SCALES_S = 3.0
+_LOOK_EVERY_S = 0.1
 
 
 class No(click.ClickException):
@@ -79,27 +81,53 @@ async def _asked(
         await models.close()
 
 
-def outcome_of(ledger: str | None, command: str, timeout_s: float) -> reads.Outcome:
+class Shown(NamedTuple):
+    """What became of a command; where that is a transfer, what of it was moved back."""
+
+    outcome: outcomes.Outcome
+    transfer: outcomes.Transfer | None
+
+
+def outcome_of(
+    ledger: str | None, command: str, timeout_s: float, *, as_of: outcomes.AsOf = None, min_sequence: int = 0
+) -> Shown:
     """Look up what became of a command, in the journal.
 
     Raises:
-        No: it has no outcome.
+        No: it has no outcome, or had none as of then.
+        Unexpected: the journal has not come to `min_sequence` in time.
     """
     settings = here()
-    return wait_for(_outcome_of(settings, ledger or settings.ledger, command, timeout_s))
+    ledger = ledger or settings.ledger
+    return wait_for(_outcome_of(settings, ledger, command, timeout_s, as_of=as_of, min_sequence=min_sequence))
 
 
-async def _outcome_of(settings: Settings, ledger: str, command: str, timeout_s: float) -> reads.Outcome:
+async def _outcome_of(
+    settings: Settings, ledger: str, command: str, timeout_s: float, *, as_of: outcomes.AsOf, min_sequence: int
+) -> Shown:
     installed = await within(timeout_s, lambda: read_installation(settings))
     shard = partition_of(ledger, installed.partitions)
     journal = PostgresJournal(settings.database(shard), shard, READER)
     try:
-        found = await within(timeout_s, lambda: reads.outcome(journal, ledger, command))
+        await _come(journal, ledger, min_sequence, timeout_s)
+        found = await within(timeout_s, lambda: outcomes.outcome(journal, ledger, command, as_of))
+        if found is None:
+            raise No(
+                f"no command {command} has an outcome in ledger {ledger}" + ("" if as_of is None else " as of then")
+            )
+        transfers = await within(timeout_s, lambda: outcomes.transfers(journal, ledger, [command], as_of))
+        return Shown(found, transfers[0] if transfers else None)
     finally:
         await journal.close()
-    if found is None:
-        raise No(f"no command {command} has an outcome in ledger {ledger}")
-    return found
+
+
+async def _come(journal: PostgresJournal, ledger: str, sequence: int, timeout_s: float) -> None:
+    """Wait until the journal has come to a sequence of a ledger."""
+    until = time.monotonic() + timeout_s
+    while not await within(timeout_s, lambda: outcomes.has(journal, ledger, sequence)):
+        if time.monotonic() > until:
+            raise Unexpected(f"ledger {ledger} has not come to sequence {sequence} yet", "see `defter status`")
+        await journal.changed(_LOOK_EVERY_S)
 
 
 def scales_of(settings: Settings, ledger: str, units: Iterable[str]) -> dict[str, int]:

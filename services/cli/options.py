@@ -108,6 +108,11 @@ def as_json(command: _Command) -> _Command:
     )
 
 
+def as_csv(command: _Command) -> _Command:
+    """Add `--csv`."""
+    return click.option("--csv", "as_csv", is_flag=True, help="A line of names, then a line for each.")(command)
+
+
 def timeout(command: _Command) -> _Command:
     """Add `--timeout`."""
     return click.option(

@@ -1,9 +1,10 @@
-"""Commands that ask what is so: `balance`, `statement`, `show`, `accounts`, `trial-balance`.
+"""Commands that ask what is so: `balance`, `statement`, `show`, `accounts`, `holds`, `trial-balance`.
 
 Law: every answer says as of which sequence it is. What the answers look like: `services.cli.rows`.
 """
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -12,31 +13,44 @@ from services.cli.screen import Column, amount
 
 if TYPE_CHECKING:
     from projections.questions import Standing
-    from services.reads import Accounts, Reads, Statement
+    from services.reads import Accounts, Holds, Reads, Statement
 
 commands = click.Group()
 
 PAGE = 1000
 
 
+class How(NamedTuple):
+    """What is said about asking, besides the question: as of when, of which ledger, and in which form."""
+
+    as_of: Any
+    min_sequence: int
+    ledger: str | None
+    as_json: bool
+    as_csv: bool
+    timeout_s: float
+
+
+def asking(command: Any) -> Any:
+    """Add the options of every command that asks: the fields of `How`."""
+    for option in (options.timeout, options.as_csv, options.as_json, options.ledger, options.min_sequence):
+        command = option(command)
+    return options.as_of(command)
+
+
 @commands.command(epilog=options.example("defter balance alice", "defter balance alice --as-of 2026-11-21T09:30:00Z"))
 @click.argument("account", type=options.PARTY)
-@options.as_of
-@options.min_sequence
-@options.ledger
-@options.as_json
-@options.timeout
-def balance(
-    *, account: str, as_of: Any, min_sequence: int, ledger: str | None, as_json: bool, timeout_s: float
-) -> None:
+@asking
+def balance(account: str, **said: Any) -> None:
     """Tell what an account has, by its name or alias, in every unit."""
     from services.cli import rows
     from services.cli.asking import ask
 
-    ledger, found = ask(ledger, lambda reads, of: reads.balances(of, account, as_of), timeout_s, min_sequence)
-    if as_json:
-        for line in rows.balance_lines(ledger, found):
-            screen.line(line)
+    how = How(**said)
+    ledger, found = ask(
+        how.ledger, lambda reads, of: reads.balances(of, account, how.as_of), how.timeout_s, how.min_sequence
+    )
+    if _as_data(how, rows.BALANCE_NAMES, rows.balance_lines(ledger, found)):
         return
     if found.balances:
         screen.table([Column("unit"), *map(amount, rows.BALANCE)], rows.balance_rows(found))
@@ -47,80 +61,87 @@ def balance(
 
 
 @commands.command(
-    epilog=options.example("defter statement alice", "defter statement alice --unit QAZ --all --json > alice.jsonl")
+    epilog=options.example("defter statement alice", "defter statement alice --unit QAZ --all --csv > alice.csv")
 )
 @click.argument("account", type=options.PARTY)
 @click.option("--unit", type=options.UNIT, help="Of this unit only.")
 @click.option("--count", type=click.IntRange(1), default=50, metavar="N", help="The last N postings (50).")
 @click.option("--after", type=options.POSTING, metavar="ID", help="Those that come after this posting, such as 42.0.")
 @click.option("--all", "every", is_flag=True, help="All of them, from the beginning.")
+@asking
+def statement(account: str, unit: str | None, count: int, after: Any, every: bool, **said: Any) -> None:
+    """Show the postings of an account, by its name or alias, with the balance after each and how far it is consumed."""
+    from services.cli import rows
+    from services.cli.asking import ask
+
+    how = How(**said)
+    which = {"unit": unit, "count": count, "after": after, "every": every, "as_of": how.as_of}
+    ledger, found = ask(
+        how.ledger, lambda reads, of: _statement(reads, of, account, **which), how.timeout_s, how.min_sequence
+    )
+    if _as_data(how, rows.POSTING_NAMES, rows.posting_lines(ledger, found)):
+        return
+    titles = [Column("id"), Column("at"), Column("kind"), Column("unit"), amount("amount"), amount("in whole units")]
+    titles += [amount("balance"), amount("in whole units"), Column("state"), Column("command")]
+    screen.table(titles, rows.posting_rows(found))
+    if found.lines:
+        screen.say()
+        bounds = ("opening balance", "in whole units", "closing balance", "in whole units")
+        screen.table([Column("unit"), *map(amount, bounds)], rows.bound_rows(found))
+    _as_of(ledger, found.as_of, found.account)
+    screen.hint(f"defter balance {found.account}{_option(ledger)}", f"defter show COMMAND{_option(ledger)}")
+
+
+@commands.command(epilog=options.example("defter show order-77", "defter show order-77 --as-of 1200"))
+@click.argument("command_id", metavar="ID", type=options.ID)
 @options.as_of
 @options.min_sequence
 @options.ledger
 @options.as_json
 @options.timeout
-def statement(
-    account: str, min_sequence: int, ledger: str | None, as_json: bool, timeout_s: float, **which: Any
-) -> None:
-    """Show the postings of an account, by its name or alias, with the balance after each and how far it is consumed."""
-    from services.cli import rows
-    from services.cli.asking import ask
-
-    ledger, found = ask(ledger, lambda reads, of: _statement(reads, of, account, **which), timeout_s, min_sequence)
-    if as_json:
-        for line in rows.posting_lines(ledger, found):
-            screen.line(line)
-        return
-    titles = [Column("id"), Column("at"), Column("kind"), Column("unit"), amount("amount"), amount("in whole units")]
-    titles += [amount("balance"), amount("in whole units"), Column("state"), Column("command")]
-    screen.table(titles, rows.posting_rows(found))
-    _as_of(ledger, found.as_of, found.account)
-    screen.hint(f"defter balance {found.account}{_option(ledger)}", f"defter show COMMAND{_option(ledger)}")
-
-
-@commands.command(epilog=options.example("defter show order-77"))
-@click.argument("command_id", metavar="ID", type=options.ID)
-@options.ledger
-@options.as_json
-@options.timeout
-def show(command_id: str, ledger: str | None, as_json: bool, timeout_s: float) -> None:
-    """Show what became of a command, by its id: the event that says so, as it is stored."""
+def show(command_id: str, as_of: Any, min_sequence: int, ledger: str | None, as_json: bool, timeout_s: float) -> None:
+    """Show what became of a command, by its id: the event that says so, and what of a transfer was moved back since."""
     from services.cli.asking import outcome_of
 
-    found = outcome_of(ledger, command_id, timeout_s)
+    found, transfer = outcome_of(ledger, command_id, timeout_s, as_of=as_of, min_sequence=min_sequence)
+    outcome = "refused" if found.reason else "accepted"
     if as_json:
         import msgspec
 
-        said = {"command": found.command, "ledger": found.ledger, "sequence": found.sequence, "at": found.at}
-        said["outcome"] = "refused" if found.reason else "accepted"
-        reason = {"reason": found.reason, "details": found.details} if found.reason else {}
-        screen.line(msgspec.json.encode(said | reason | {"event": msgspec.Raw(found.event)}))
+        from services.cli.rows import movement_lines
+
+        said: dict[str, Any] = {"command": found.command, "ledger": found.ledger, "sequence": found.sequence}
+        said |= {"at": found.at, "outcome": outcome}
+        said |= {"reason": found.reason, "details": found.details} if found.reason else {}
+        said |= {"movements": movement_lines(transfer), "reversals": transfer.reversals} if transfer else {}
+        screen.line(msgspec.json.encode(said | {"event": msgspec.Raw(found.event)}))
         return
     from schemas.codec import decode_event
     from services.cli.issuing import show_event
     from services.cli.telling import because
 
-    outcome = "refused" if found.reason else "accepted"
     why = because(found.reason, found.details)
     screen.say(f"{outcome}: {command_id}, event {found.sequence} of {found.ledger}, at {found.at}{why}")
     show_event(found.ledger, decode_event(found.event))
+    if transfer and transfer.reversals:
+        screen.say(f"moved back by {'events' if transfer.reversals[1:] else 'event'} {_listed(transfer.reversals)}")
+        for one, back in zip(transfer.movements, transfer.reversed, strict=True):
+            screen.say(f"  {back} of {one.amount} {one.unit} from {one.source} to {one.destination}")
     screen.hint(f"defter watch --beginning{_option(found.ledger)}")
 
 
-@commands.command(epilog=options.example("defter accounts", "defter accounts --ledger shop --json"))
-@options.min_sequence
-@options.ledger
-@options.as_json
-@options.timeout
-def accounts(*, min_sequence: int, ledger: str | None, as_json: bool, timeout_s: float) -> None:
+@commands.command(epilog=options.example("defter accounts", "defter accounts --ledger shop --csv > accounts.csv"))
+@asking
+def accounts(**said: Any) -> None:
     """List the accounts of a ledger, by name, as they stand."""
     from services.cli import rows
     from services.cli.asking import ask
 
-    ledger, found = ask(ledger, _every_account, timeout_s, min_sequence)
-    if as_json:
-        for line in rows.account_lines(ledger, found):
-            screen.line(line)
+    how = How(**said)
+    ledger, found = ask(
+        how.ledger, lambda reads, of: _every_account(reads, of, how.as_of), how.timeout_s, how.min_sequence
+    )
+    if _as_data(how, rows.ACCOUNT_NAMES, rows.account_lines(ledger, found)):
         return
     titles = [Column("account"), Column("type"), Column("policy"), amount("floor"), Column("state"), amount("version")]
     screen.table([*titles, Column("alias"), Column("book"), Column("flags")], rows.account_rows(found))
@@ -128,27 +149,58 @@ def accounts(*, min_sequence: int, ledger: str | None, as_json: bool, timeout_s:
     screen.hint(f"defter balance {found.accounts[0].account if found.accounts else 'alice'}{_option(ledger)}")
 
 
-@commands.command("trial-balance", epilog=options.example("defter trial-balance"))
-@options.min_sequence
-@options.ledger
-@options.as_json
-@options.timeout
-def trial_balance(*, min_sequence: int, ledger: str | None, as_json: bool, timeout_s: float) -> None:
+@commands.command(epilog=options.example("defter holds", "defter holds alice --ended --json"))
+@click.argument("account", type=options.PARTY, required=False)
+@click.option("--ended", is_flag=True, help="Those, too, that were captured, released, or expired.")
+@asking
+def holds(account: str | None, ended: bool, **said: Any) -> None:
+    """List what is promised and not yet moved, of one account or all, by the hold's id."""
+    from services.cli import rows
+    from services.cli.asking import ask
+
+    how = How(**said)
+    ledger, found = ask(
+        how.ledger, lambda reads, of: _every_hold(reads, of, account, ended, how.as_of), how.timeout_s, how.min_sequence
+    )
+    if _as_data(how, rows.HOLD_NAMES, rows.hold_lines(ledger, found)):
+        return
+    titles = [Column("hold"), Column("state"), Column("source"), Column("destination"), Column("unit")]
+    titles += [amount("remaining"), amount("in whole units"), amount("of"), Column("expires at")]
+    screen.table(titles, rows.hold_rows(found))
+    _as_of(ledger, found.as_of)
+    screen.hint(f"defter show HOLD{_option(ledger)}")
+
+
+@commands.command("trial-balance", epilog=options.example("defter trial-balance", "defter trial-balance --as-of 1200"))
+@asking
+def trial_balance(**said: Any) -> None:
     """Add up all accounts: what left and what arrived are equal, per unit. Exit 1 if they ever are not."""
     from services.cli import rows
     from services.cli.asking import ask
 
-    ledger, found = ask(ledger, lambda reads, of: reads.trial_balance(of), timeout_s, min_sequence)
-    if as_json:
-        for line in rows.sum_lines(ledger, found):
-            screen.line(line)
-    else:
+    how = How(**said)
+    ledger, found = ask(
+        how.ledger, lambda reads, of: reads.trial_balance(of, how.as_of), how.timeout_s, how.min_sequence
+    )
+    if not _as_data(how, rows.SUM_NAMES, rows.sum_lines(ledger, found)):
         screen.table([Column("unit"), *map(amount, rows.SUMS)], rows.sum_rows(found))
         _as_of(ledger, found.as_of)
         screen.hint(f"defter accounts{_option(ledger)}")
     if any(one.debits != one.credits for one in found.units):
         screen.tell("defter: debits and credits differ. Stop, and find out why.")
         raise click.exceptions.Exit(NO)
+
+
+def _as_data(how: How, names: Sequence[str], lines: Iterable[Mapping[str, Any]]) -> bool:
+    """Print lines as JSON or CSV, and return whether one of them was asked for."""
+    if how.as_json and how.as_csv:
+        raise click.UsageError("--json and --csv are two forms of the same: say one")
+    if how.as_csv:
+        screen.csv(names, lines)
+    elif how.as_json:
+        for line in lines:
+            screen.line(line)
+    return how.as_json or how.as_csv
 
 
 async def _statement(reads: "Reads", ledger: str, account: str, **which: Any) -> "Statement":
@@ -165,13 +217,25 @@ async def _statement(reads: "Reads", ledger: str, account: str, **which: Any) ->
     return found
 
 
-async def _every_account(reads: "Reads", ledger: str) -> "Accounts":
-    found = await reads.accounts(ledger, most=PAGE)
-    page = found
+async def _every_account(reads: "Reads", ledger: str, as_of: Any) -> "Accounts":
+    found = page = await reads.accounts(ledger, most=PAGE, as_of=as_of)
     while len(page.accounts) == PAGE:
-        page = await reads.accounts(ledger, page.accounts[-1].account, PAGE)
+        page = await reads.accounts(ledger, page.accounts[-1].account, PAGE, found.as_of.sequence)
         found.accounts.extend(page.accounts)
     return found
+
+
+async def _every_hold(reads: "Reads", ledger: str, account: str | None, ended: bool, as_of: Any) -> "Holds":
+    found = page = await reads.holds(ledger, account, ended=ended, most=PAGE, as_of=as_of)
+    while len(page.holds) == PAGE:
+        last, then = page.holds[-1].hold, found.as_of.sequence
+        page = await reads.holds(ledger, account, ended=ended, after=last, most=PAGE, as_of=then)
+        found.holds.extend(page.holds)
+    return found
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    return ", ".join(map(str, numbers))
 
 
 def _as_of(ledger: str, standing: "Standing", account: str | None = None) -> None:

@@ -7,13 +7,33 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from services.cli.screen import whole
-from services.reads import Accounts, Balances, Statement, TrialBalance
+from services.outcomes import Transfer
+from services.reads import Accounts, Balances, Holds, Statement, TrialBalance
 
 Row = tuple[object, ...]
 Line = dict[str, Any]
 
 BALANCE: Final = ("balance", "in whole units", "held", "available", "in whole units", "debits", "credits")
 SUMS: Final = ("debits", "in whole units", "credits", "in whole units", "sum of balances")
+
+BALANCE_NAMES: Final = (
+    *("ledger", "account", "unit", "balance", "available", "held", "debits", "credits"),
+    *("scale", "as_of", "as_of_time"),
+)
+POSTING_NAMES: Final = (
+    *("ledger", "account", "id", "sequence", "at", "command", "kind", "unit", "amount", "debits", "credits", "balance"),
+    *("state", "open", "scale", "as_of", "as_of_time"),
+)
+ACCOUNT_NAMES: Final = (
+    *("ledger", "account", "account_type", "policy", "floor", "state", "version", "sequence", "alias", "book", "flags"),
+    *("as_of",),
+)
+HOLD_NAMES: Final = (
+    *("ledger", "hold", "sequence", "kind", "book", "expires_at", "state", "changed", "source", "destination", "unit"),
+    *("amount", "remaining", "scale", "as_of", "as_of_time"),
+)
+SUM_NAMES: Final = ("ledger", "unit", "debits", "credits", "balance", "scale", "as_of", "as_of_time")
+"""What each line says, in the order of the columns of a CSV."""
 
 _TOTALS: Final = ("balance", "available", "held", "debits", "credits")
 _ACCOUNT: Final = ("account", "account_type", "policy", "state", "version", "sequence", "alias", "book", "flags")
@@ -79,7 +99,7 @@ def posting_lines(ledger: str, found: Statement) -> Iterator[Line]:
             "amount": str(one.amount),
             "debits": str(one.debits),
             "credits": str(one.credits),
-            "balance": str(one.credits - one.debits),
+            "balance": str(one.balance),
             "state": shown.clearing.state.value,
             "open": str(shown.clearing.open),
         } | _standing(found, one.unit)
@@ -101,6 +121,40 @@ def account_lines(ledger: str, found: Accounts) -> Iterator[Line]:
         yield {"type": "account", "ledger": ledger, **said, "floor": floor, "as_of": found.as_of.sequence}
 
 
+def hold_rows(found: Holds) -> Iterator[Row]:
+    """Give hold, state, source, destination, unit, what remains and what was held of each movement, and expiry."""
+    for one in found.holds:
+        for (source, destination, unit, amount), left in zip(one.movements, one.remaining, strict=True):
+            scale = found.scales.get(unit)
+            yield (one.hold, one.state, source, destination, unit, left, whole(left, scale), amount, one.expires_at)
+
+
+def hold_lines(ledger: str, found: Holds) -> Iterator[Line]:
+    """Give an object for each movement of each hold."""
+    for one in found.holds:
+        about = {"type": "hold", "ledger": ledger, "hold": one.hold, "sequence": one.sequence, "kind": one.kind}
+        about |= {"book": one.book, "expires_at": one.expires_at, "state": one.state, "changed": one.changed}
+        for (source, destination, unit, amount), left in zip(one.movements, one.remaining, strict=True):
+            moved = {"source": source, "destination": destination, "unit": unit}
+            amounts = {"amount": str(amount), "remaining": str(left)}
+            yield about | moved | amounts | _standing(found, unit)
+
+
+def movement_lines(transfer: Transfer) -> list[Line]:
+    """Give an object for each movement of a transfer, with how much of it was moved back."""
+    return [
+        {**one._asdict(), "amount": str(one.amount), "reversed": str(back)}
+        for one, back in zip(transfer.movements, transfer.reversed, strict=True)
+    ]
+
+
+def bound_rows(found: Statement) -> Iterator[Row]:
+    """Give unit, opening balance and closing balance of a statement, with whole units."""
+    for unit, opening, closing in found.bounds():
+        scale = found.scales.get(unit)
+        yield (unit, opening, whole(opening, scale), closing, whole(closing, scale))
+
+
 def sum_rows(found: TrialBalance) -> Iterator[Row]:
     """Give unit and `SUMS`."""
     for one in found.units:
@@ -116,5 +170,5 @@ def sum_lines(ledger: str, found: TrialBalance) -> Iterator[Line]:
         yield {"type": "trial-balance", "ledger": ledger, "unit": one.unit} | sums | _standing(found, one.unit)
 
 
-def _standing(found: Balances | Statement | TrialBalance, unit: str) -> Line:
+def _standing(found: Balances | Statement | Holds | TrialBalance, unit: str) -> Line:
     return {"scale": found.scales.get(unit), "as_of": found.as_of.sequence, "as_of_time": found.as_of.at}

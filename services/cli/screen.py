@@ -5,7 +5,7 @@ What came from outside cannot speak to the terminal: what is not printable is wr
 """
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import click
@@ -63,6 +63,16 @@ def line(data: Any) -> None:
     click.echo(data if isinstance(data, bytes) else msgspec.json.encode(data))
 
 
+def csv(names: Sequence[str], lines: Iterable[Mapping[str, Any]]) -> None:
+    """Print lines as comma-separated values, under their names; a list is one value, parted by spaces."""
+    from csv import DictWriter
+
+    writer = DictWriter(sys.stdout, names, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for one in lines:
+        writer.writerow({name: _cell(value) for name, value in one.items()})
+
+
 def hint(*commands: str) -> None:
     """Say what to try next, where a person is looking."""
     if sys.stdout.isatty() and commands:
@@ -80,6 +90,10 @@ def whole(parts: int, scale: int | None) -> str | None:
     digits = f"{abs(parts):0{scale + 1}}"
     point = len(digits) - scale
     return ("-" if parts < 0 else "") + digits[:point] + ("." + digits[point:] if scale else "")
+
+
+def _cell(value: object) -> object:
+    return " ".join(map(str, value)) if isinstance(value, list) else value
 
 
 def printable(text: str) -> str:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from functools import cache
 from itertools import product
+from typing import Any
 
 import psycopg
 import pytest
@@ -11,13 +12,14 @@ import pytest
 from domain.clearing import clearing
 from domain.ledger import apply
 from domain.state import Ledger, Totals
-from projections.questions import Line, Place
-from schemas.events import AccountChanged, Event, TransferPosted
+from projections.questions import Line, Place, Questions, Span
+from schemas.events import AccountChanged, Event, HoldPlaced, TransferPosted
 from services.errors import Unexpected
 from services.journal.memory import MemoryJournal
 from services.migrations import allow_read_models
+from services.outcomes import has, outcome, transfers
 from services.projector import connected, prepare
-from services.reads import Behind, NotThere, Reads, Shown, outcome
+from services.reads import Behind, NotThere, Reads, Shown
 from tests.projections.stream import busy, events, folded, project, stored
 from tests.services.stage import Stage, opened, pay
 
@@ -200,6 +202,96 @@ async def test_the_trial_balance_is_zero(reads: Reads) -> None:
     assert any([(await reads.trial_balance(name)).units for name in folded(events())])
 
 
+async def test_accounts_holds_and_sums_are_those_of_a_plain_fold_as_of_every_sequence(reads: Reads) -> None:
+    ledger = Ledger(longest()[0].ledger)
+    for event in longest():
+        apply(ledger, event)
+
+        accounts = (await reads.accounts(ledger.name, as_of=event.sequence)).accounts
+        holds = (await reads.holds(ledger.name, as_of=event.sequence)).holds
+        sums = (await reads.trial_balance(ledger.name, as_of=event.sequence)).units
+
+        assert {one.account: (one.version, one.alias) for one in accounts} == {
+            account.name: (account.version, account.alias) for account in ledger.accounts.values()
+        }
+        assert {one.hold: (one.movements, one.remaining, one.expires_at) for one in holds} == {
+            hold.id: (
+                [
+                    (part.source, part.destination, part.unit, amount)
+                    for part, amount in zip(hold.parts, placed, strict=True)
+                ],
+                [part.remaining for part in hold.parts],
+                hold.expires_at,
+            )
+            for hold in ledger.holds.values()
+            for placed in [amounts_of(hold.id)]
+        }
+        moved = [totals for account in ledger.accounts.values() for totals in account.totals.values()]
+        assert sum(one.debits for one in sums) == sum(one.debits for one in moved)
+        assert all(one.balance == 0 for one in sums)
+    assert (await reads.trial_balance(ledger.name)).units == sums
+
+
+def amounts_of(hold: str) -> list[int]:
+    placed = next(event for event in longest() if isinstance(event, HoldPlaced) and event.command == hold)
+    return [int(movement.amount) for movement in placed.movements]
+
+
+async def test_holds_may_be_those_of_one_account_and_those_that_ended(reads: Reads) -> None:
+    name = longest()[0].ledger
+    placed = [event for event in longest() if isinstance(event, HoldPlaced)]
+    account = placed[0].movements[0].destination
+
+    ended = (await reads.holds(name, ended=True)).holds
+    of_one = (await reads.holds(name, account, ended=True)).holds
+    rest = (await reads.holds(name, ended=True, after=ended[0].hold, most=2)).holds
+
+    assert [one.hold for one in ended] == sorted(event.command or "" for event in placed)
+    assert {one.hold for one in of_one} == {
+        event.command for event in placed if any(account in {one.source, one.destination} for one in event.movements)
+    }
+    assert rest == ended[1:3]
+
+
+async def test_a_statement_tells_what_there_was_before_it_and_after_it(often: Reads) -> None:
+    first = await often.statement(MAIN, SHOP, after=(0, -1), most=10)
+    last = await often.statement(MAIN, SHOP, most=10)
+
+    assert [one[1:] for one in first.bounds()] == [(0, first.lines[-1].line.balance)]
+    before = (await often.statement(MAIN, SHOP, most=11)).lines[0].line.balance
+    assert [one[1:] for one in last.bounds()] == [(before, (await often.balances(MAIN, SHOP)).balances[0].balance)]
+
+
+async def test_a_balance_of_then_and_a_page_of_a_statement_go_along_indexes(often: Reads, prepared: str) -> None:
+    with psycopg.connect(prepared) as connection:
+        connection.execute("analyze")
+        asked: list[str] = []
+        questions = _Explaining(connection, asked)
+        questions.balances(MAIN, SHOP, 200)
+        questions.statement(MAIN, SHOP, Span(50, until=300))
+        questions.statement(MAIN, SHOP, Span(50, after=(200, 0)))
+        questions.sequence_at(MAIN, "2026-11-21T09:30:00.125Z")
+
+    assert len(asked) == 4
+    for plan in asked:
+        assert "Seq Scan" not in plan, plan
+        assert "posting_lines_pkey" in plan or "moments" in plan, plan
+
+
+class _Explaining(Questions):
+    """Questions of which the plan is kept, as the connections of `services.reads` make it."""
+
+    def __init__(self, connection: psycopg.Connection[tuple[Any, ...]], asked: list[str]) -> None:
+        super().__init__(connection.cursor(), "read_1")
+        connection.execute("set enable_seqscan = off")
+        self._asked = asked
+
+    def ask(self, statement: str, arguments: Any, **said: str) -> Any:
+        rows = super().ask("explain " + statement, arguments, **said).fetchall()
+        self._asked.append("\n".join(row[0] for row in rows))
+        return super().ask(statement, arguments, **said)
+
+
 async def test_what_does_not_exist_is_named(reads: Reads) -> None:
     with pytest.raises(NotThere, match="ledger nowhere does not exist"):
         await reads.trial_balance("nowhere")
@@ -268,6 +360,34 @@ async def test_the_outcome_of_every_command_is_found_by_its_id() -> None:
     assert (poor.sequence, poor.reason) == (7, "INSUFFICIENT_FUNDS")
     assert poor.details == {"account": "bob", "unit": "QAZ", "available": "300", "requested": "301"}
     assert await outcome(journal, MAIN, "never") is None
+
+
+async def test_a_transfer_tells_what_of_it_was_moved_back_so_far() -> None:
+    stage = Stage()
+    reverse: dict[str, object] = {"type": "reverse-transfer.v1", "transfer": "paid"}
+    part = {"source": "alice", "destination": "bob", "unit": "QAZ", "amount": 100}
+    stage.publish(
+        *opened(),
+        pay("paid", "alice", "bob", 300, metadata={"order": "77"}),
+        reverse | {"id": "back-1", "movements": [part]},
+        reverse | {"id": "back-2"},
+        {"type": "reverse-transfer.v1", "id": "again", "transfer": "back-1"},
+    )
+    await stage.write()
+    journal = MemoryJournal(stage.store)
+
+    paid, back = await transfers(journal, MAIN, ["paid", "never", "back-1", "ledger"])
+    (then,) = await transfers(journal, MAIN, ["paid"], as_of=7)
+
+    assert (paid.id, paid.sequence, paid.kind, paid.metadata) == ("paid", 6, "transfer", {"order": "77"})
+    assert paid.movements == [("alice", "bob", "QAZ", 300)]
+    assert (then.reversed, then.reversals) == ([100], [7])
+    assert (paid.reversed, paid.reversals) == ([300], [7, 8])
+    assert (back.movements, back.reversed, back.reversals) == ([("bob", "alice", "QAZ", 100)], [100], [9])
+    assert await transfers(journal, MAIN, ["paid"], as_of=5) == []
+    assert await outcome(journal, MAIN, "paid", as_of="2020-01-01T00:00:00.000Z") is None
+    assert await has(journal, MAIN, 9)
+    assert not await has(journal, MAIN, 99)
 
 
 def places(account: str) -> list[Place]:
