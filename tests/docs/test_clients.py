@@ -1,6 +1,8 @@
 """The examples in other languages, on real servers with a real writer and publisher.
 
-The topics have three partitions: no power of two, for which many a wrong partitioner is right.
+The topics have three partitions: no power of two, for which many a wrong partitioner is right. The names of the pages'
+ledgers are such that the wrong ones that are at hand (CRC-32 in librdkafka, murmur2 with its sign bit in TypeScript)
+put them elsewhere.
 """
 
 import asyncio
