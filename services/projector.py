@@ -230,9 +230,7 @@ async def project(
     tallies: Tallies | None = None,
     point: Point = no_point,
 ) -> None:
-    """Keep the read models of one shard whenever nobody else does, for ever.
-
-    Being stopped in the middle is harmless: the page in flight is undone, and made again by whoever is next.
+    """Keep the read models of one shard whenever nobody else does, for ever. Being stopped in the middle is harmless.
 
     Args:
         settings: where everything is.
@@ -248,7 +246,6 @@ async def project(
     part = f"projector {shard}"
     dsn = settings.read_database(shard)
     tallies = tallies or Tallies()
-    tally = tallies.projector(shard)
     while True:
         number = await patiently(part, partial(asyncio.to_thread, _number, dsn, generation), readiness)
         readiness.waits(part, "another projector is the live one")
@@ -256,10 +253,11 @@ async def project(
             journal = PostgresJournal(settings.database(shard), shard, PROJECTOR)
             resources.push_async_callback(journal.close)
             readiness.works(part)
+            tally = tallies.projector(shard)
             projector = Projector(journal, dsn, readiness, generation=number, tally=tally, point=point)
             look = partial(behind, settings.database(shard), PROJECTOR, shard, projector.reached)
-            resources.enter_context(tallies.at_work("projector", shard, look))
-            await projector.run(held.lost)
+            with tallies.at_work("projector", shard, look):
+                await projector.run(held.lost)
 
 
 def prepare(dsn: str) -> bool:

@@ -140,4 +140,4 @@ class Tallies:
         try:
             yield
         finally:
-            del self.live[part, shard]
+            self.live.pop((part, shard), None)
