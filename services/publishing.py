@@ -6,7 +6,7 @@ records are gone, ends the process rather than being begun anew in silence.
 What is sent, and in which order: `services.publisher`.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -52,29 +52,16 @@ async def publish(
         async with only_one(settings.database(shard), "publisher", shard) as held, AsyncExitStack() as resources:
             journal = PostgresJournal(settings.database(shard), shard, PUBLISHER)
             resources.push_async_callback(journal.close)
-            topics = installed.topics
-            events, letters = (
-                KafkaOutbox(settings.brokers(), topic, shard) for topic in (topics.events, topics.dead_letters)
-            )
-            resources.push_async_callback(events.close)
-            resources.push_async_callback(letters.close)
-            outputs: dict[str, Emptied] = {
-                topics.events: partial(_emptied, events),
-                topics.dead_letters: partial(_emptied, letters),
-            }
-            scatter = _scatter(settings, installed)
-            if scatter is not None:
-                resources.push_async_callback(scatter.close)
-                outputs[topics.postings] = scatter.emptied
-            await patiently(part, partial(_note, settings, shard, outputs, chosen=from_position is not None), readiness)
+            outputs = _Outputs(settings, installed, shard, resources)
+            await patiently(part, partial(outputs.note, chosen=from_position is not None), readiness)
             readiness.works(part)
             publisher = Publisher(
                 journal,
-                events,
-                letters,
-                topics.commands,
+                outputs.events,
+                outputs.letters,
+                installed.topics.commands,
                 readiness,
-                scatter=scatter.send if scatter else None,
+                scatter=outputs.scatter.send if outputs.scatter else None,
                 headers=cloud_headers if settings.cloudevents else plain_headers,
                 tally=tallies.publisher(shard),
                 point=point,
@@ -84,36 +71,49 @@ async def publish(
             await publisher.run(held.lost, start=from_position or 0)
 
 
-def _scatter(settings: Settings, installed: Installed) -> Scatter | None:
-    if not settings.postings:
-        return None
-    if installed.postings_topic_id is None:
-        raise Unexpected(
-            "DEFTER_POSTINGS is 1, and this installation has no topic of postings",
-            "run `defter setup` with DEFTER_POSTINGS=1",
-        )
-    return Scatter(settings.brokers(), installed.topics.postings)
+class _Outputs:
+    """What a shard is published to; it is let go of with `resources`."""
+
+    def __init__(self, settings: Settings, installed: Installed, shard: int, resources: AsyncExitStack) -> None:
+        topics, kafka = installed.topics, settings.brokers()
+        self._settings = settings
+        self._shard = shard
+        self.events, self.letters = (KafkaOutbox(kafka, topic, shard) for topic in (topics.events, topics.dead_letters))
+        self.scatter = Scatter(kafka, topics.postings) if settings.postings else None
+        self._emptied: dict[str, Emptied] = {
+            topics.events: partial(_emptied, self.events),
+            topics.dead_letters: partial(_emptied, self.letters),
+        }
+        if self.scatter:
+            self._emptied[topics.postings] = self.scatter.emptied
+            if installed.postings_topic_id is None:
+                raise Unexpected(
+                    "DEFTER_POSTINGS is 1, and this installation has no topic of postings",
+                    "run `defter setup` with DEFTER_POSTINGS=1",
+                )
+        for output in (self.events, self.letters, self.scatter):
+            if output is not None:
+                resources.push_async_callback(output.close)
+
+    async def note(self, *, chosen: bool) -> None:
+        """Note the topics that are written to, and see that what was written is there, unless somebody chose to go on.
+
+        Raises:
+            Away: a dependency does not answer.
+            Unexpected: the topic is another one, or its records are gone.
+        """
+        cluster = await describe(self._settings.brokers(), self._emptied)
+        for name, emptied in self._emptied.items():
+            output = Output(name, str(cluster.topics[name].id), cluster.id)
+            await note_output(self._settings.database(self._shard), self._shard, output, instead=chosen)
+            partition = await emptied()
+            if partition is not None and not chosen:
+                raise Unexpected(
+                    f"partition {partition} of {name} was written to and is empty now",
+                    "bring the records back, or choose where to go on with `defter publisher --from-position`",
+                )
 
 
 async def _emptied(outbox: KafkaOutbox) -> int | None:
     begin, end = await outbox.bounds()
     return outbox.partition if begin == end > 0 else None
-
-
-async def _note(settings: Settings, shard: int, outputs: Mapping[str, Emptied], *, chosen: bool) -> None:
-    """Note the topics that are written to, and see that what was written is there, unless somebody chose to go on.
-
-    Raises:
-        Away: a dependency does not answer.
-        Unexpected: the topic is another one, or its records are gone.
-    """
-    cluster = await describe(settings.brokers(), outputs)
-    for name, emptied in outputs.items():
-        output = Output(name, str(cluster.topics[name].id), cluster.id)
-        await note_output(settings.database(shard), shard, output, instead=chosen)
-        partition = await emptied()
-        if partition is not None and not chosen:
-            raise Unexpected(
-                f"partition {partition} of {name} was written to and is empty now",
-                "bring the records back, or choose where to go on with `defter publisher --from-position`",
-            )
