@@ -6,12 +6,15 @@ Law: what the answer is stands in the exit code: 1 where a dry run finds a diffe
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from services.cli import NO, options, screen
 from services.cli.place import here, wait_for, within
+
+if TYPE_CHECKING:
+    from services.settings import Log
 
 commands = click.Group()
 
@@ -64,6 +67,7 @@ class _Doing:
         self._rate = rate
         self._timeout_s = timeout_s
         self._settings = here()
+        _hush(self._settings.log)
 
     async def rebuild(self, *, dry_run: bool) -> bool:
         """Rebuild, and return whether all is well: done, or in a dry run equal."""
@@ -147,6 +151,18 @@ class _Doing:
             screen.line(said)
         else:
             screen.say(sentence)
+
+
+def _hush(form: "Log") -> None:
+    """Have nothing but warnings said of what goes on inside, and that to stderr."""
+    import logging
+
+    import structlog
+
+    from services import log
+
+    log.configure(form, "rebuild")
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
 
 
 def _show_tables(done: Any) -> None:
