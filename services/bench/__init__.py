@@ -5,7 +5,7 @@ the topics are fresh and are taken away again, and a figure is printed only when
 
     command       the command line · report: how figures are shown
     figures       which there are: warmed up, repeated, the median
-    drain         N commands lie in the topic: `drain`, `hot-pair`, `disk`
+    drain         N commands lie in the topic: `drain`, `hot-pair`, `reply`, `postings`, `disk`
     latency       one event after its command: `latency`, `lone`
     decide        from record bytes to event bytes, one core, no I/O: `decide`
 
@@ -13,6 +13,7 @@ the topics are fresh and are taken away again, and a figure is printed only when
     load          the work: accounts that are rich enough, commands that are all accepted
     crew          the processes, and `process`, which one of them runs · sampling: where it spends its time
     finish        when it is done, stage by stage · costs: who used the processors · checking: whether it came out right
+    beside        what goes out beside events: replies, postings one by one
 """
 
 __all__ = ["main"]

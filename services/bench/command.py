@@ -58,9 +58,9 @@ Example:
 def bench(figures: tuple[str, ...], parts: tuple[str, ...], profile_to: Path, **said: Any) -> None:
     """Measure, with real Kafka and PostgreSQL and all processes running, and print what each stage costs.
 
-    The figures are drain, hot-pair, latency, lone, decide and disk; all of them where none is named. On the servers of
-    DEFTER_DATABASE and DEFTER_KAFKA, else on the local installation of `defter dev`, else on servers of its own. What
-    it makes there it takes away again.
+    The figures are drain, hot-pair, reply, postings, latency, lone, decide and disk; all of them where none is named.
+    On the servers of DEFTER_DATABASE and DEFTER_KAFKA, else on the local installation of `defter dev`, else on servers
+    of its own. What it makes there it takes away again.
     """
     said["writers"] = min(said["writers"] or said["partitions"], said["partitions"])
     files = {part: profile_to / f"bench-{part}.stacks" for part in parts}
@@ -85,7 +85,7 @@ def _measure(names: tuple[str, ...], options: Options, *, as_json: bool) -> None
                 _say(f"{name}: no figure, for what was measured came out wrong: {wrong}")
                 raise click.exceptions.Exit(1) from wrong
             per_s[name] = result.get("per_s", 0)
-            if name == "hot-pair" and "drain" in per_s:
+            if name in {"hot-pair", "reply", "postings"} and "drain" in per_s:
                 result["of_drain"] = round(per_s[name] / per_s["drain"], 2)
             if as_json:
                 report.as_json(result, told)

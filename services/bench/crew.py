@@ -95,7 +95,7 @@ class Crew:
         command = [sys.executable, "-P", "-m", "services.bench.process", part]
         # A process of a measurement is told all that counts; what somebody set for others does not reach it.
         given = environment(self._settings) | {SUPERVISED: "1", "DEFTER_INSTANCE": f"{self._settings.instance}-{name}"}
-        given |= {"DEFTER_POSTINGS": "0", "DEFTER_PORT": "0", "DEFTER_LOG": "console"}
+        given |= {"DEFTER_PORT": "0", "DEFTER_LOG": "console"}
         if name in self._profiles:
             command += ["--profile", str(self._profiles[name])]
         with contextlib.ExitStack() as ours:

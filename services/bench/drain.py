@@ -15,12 +15,14 @@ import msgspec
 import psycopg
 
 from services.bench import load
+from services.bench.beside import asking, replies_topic, see_postings, see_replies
 from services.bench.checking import check
 from services.bench.costs import Meter, between
 from services.bench.crew import Crew
 from services.bench.finish import Finish
 from services.bench.grounds import begin_alike, connected, fresh
 from services.bench.options import Options, Result
+from services.kafka.topics import make
 from services.settings import Settings
 
 _SIZES: Final = """
@@ -39,6 +41,16 @@ async def drain(options: Options, servers: Settings) -> Result:
 async def hot_pair(options: Options, servers: Settings) -> Result:
     """Measure the same with 2 accounts."""
     return await drain(msgspec.structs.replace(options, accounts=2), servers)
+
+
+async def reply(options: Options, servers: Settings) -> Result:
+    """Measure the same with every command asking for a reply; it lasts until the last reply is in its topic, too."""
+    return await drain(msgspec.structs.replace(options, replies=True), servers)
+
+
+async def postings(options: Options, servers: Settings) -> Result:
+    """Measure the same with every posting published by itself, too."""
+    return await drain(msgspec.structs.replace(options, postings=True), servers)
 
 
 async def disk(options: Options, servers: Settings) -> Result:
@@ -64,7 +76,10 @@ async def disk(options: Options, servers: Settings) -> Result:
 async def _drained(options: Options, servers: Settings) -> tuple[Result, _Sizes, _Sizes]:
     """Measure once, and return the result with the sizes of tables before and after."""
     homes = load.homes(options.partitions)
-    async with fresh(servers, options.partitions) as settings:
+    async with fresh(servers, options.partitions, postings=options.postings) as settings:
+        replies = replies_topic(settings) if options.replies else None
+        if replies:
+            await make(settings.brokers(), replies, len(homes))
         settled = [await load.settle(settings, options.accounts, home) for home in homes]
         commands = [each + await _put(settings, options, home) for home, each in zip(homes, settled, strict=True)]
         await begin_alike(settings)
@@ -72,11 +87,12 @@ async def _drained(options: Options, servers: Settings) -> tuple[Result, _Sizes,
             crew = Crew(settings, Path(directory), options.profiles, partitions=len(homes), writers=options.writers)
             async with crew:
                 before = await asyncio.to_thread(_sizes, connection)
-                finish = Finish(settings, connection, len(homes))
+                finish = Finish(settings, connection, len(homes), replies)
                 result = await _timed(settings, connection, crew, finish, (sum(settled), sum(commands)))
                 after = await asyncio.to_thread(_sizes, connection)
             for home, each in zip(homes, commands, strict=True):
                 await check(settings, connection, each, home)
+            await _check_beside(settings, options, len(homes))
     shared = {"partitions": options.partitions, "writers": options.writers} if len(homes) > 1 else {}
     return {"accounts": options.accounts} | shared | result, before, after
 
@@ -85,7 +101,16 @@ async def _put(settings: Settings, options: Options, home: load.Home) -> int:
     """Put a ledger's share of the transfers into the topic, and return how many that is."""
     each, over = divmod(options.transfers, home.partitions)
     random = Random(load.SEED + home.partition)
-    return await load.put(settings, load.transfers(each + (home.partition < over), options.accounts, random), home)
+    transfers = load.transfers(each + (home.partition < over), options.accounts, random)
+    return await load.put(settings, transfers, home, asking(settings) if options.replies else ())
+
+
+async def _check_beside(settings: Settings, options: Options, partitions: int) -> None:
+    """See that what went out beside events is whole. Raises `Wrong`."""
+    if options.replies:
+        await see_replies(settings, partitions, options.transfers)
+    if options.postings:
+        await see_postings(settings, partitions, 2 * (options.transfers + options.accounts * partitions))
 
 
 async def _timed(
@@ -108,7 +133,7 @@ async def _timed(
         before = await asyncio.to_thread(meter.look)
         begun = time.perf_counter()
         crew.let_go()
-        stages = await finish.reached(commands, commands, crew, begun)
+        stages = await finish.reached(commands, commands, crew, begun, transfers)
         after = await asyncio.to_thread(meter.look)
     finally:
         await finish.close()

@@ -35,6 +35,8 @@ class Figure(NamedTuple):
 FIGURES: Final = {
     "drain": Figure(drain.drain, "per_s", ("per_s",)),
     "hot-pair": Figure(drain.hot_pair, "per_s", ("per_s",)),
+    "reply": Figure(drain.reply, "per_s", ("per_s",)),
+    "postings": Figure(drain.postings, "per_s", ("per_s",)),
     "latency": Figure(latency.latency, "p99_ms", ("p50_ms", "p99_ms")),
     "lone": Figure(latency.lone, "p50_ms", ("per_s", "p50_ms", "p99_ms")),
     "decide": Figure(decide.decide, "per_s", ("per_s",), servers=False),

@@ -34,6 +34,7 @@ class Standing(NamedTuple):
     written: int
     projected: int
     published: int
+    replied: int
 
 
 class Finish:
@@ -43,16 +44,20 @@ class Finish:
         settings: where.
         connection: to its database.
         partitions: how many shards it has.
+        replies: the topic that replies go to, with as many partitions, where some are asked for.
     """
 
-    def __init__(self, settings: Settings, connection: psycopg.Connection[Any], partitions: int = 1) -> None:
+    def __init__(
+        self, settings: Settings, connection: psycopg.Connection[Any], partitions: int = 1, replies: str | None = None
+    ) -> None:
         self._connection = connection
         shards, topic = range(partitions), Topics(settings.prefix).events
         self._events = [Partition(settings.brokers(), topic, shard) for shard in shards]
+        self._replies = [Partition(settings.brokers(), replies, number) for number in shards if replies]
         written = " + ".join(_WRITTEN.replace("{shard}", str(shard)) for shard in shards)
         self._statement = _STANDING.replace("{written}", written).encode()
 
-    async def reached(self, commands: int, events: int, crew: Crew, begun: float) -> dict[str, float]:
+    async def reached(self, commands: int, events: int, crew: Crew, begun: float, replies: int = 0) -> dict[str, float]:
         """Wait until all stages are done.
 
         Args:
@@ -60,6 +65,7 @@ class Finish:
             events: how many there are to be on `events`.
             crew: who must live meanwhile.
             begun: when the work began, by `time.perf_counter`.
+            replies: how many there are to be.
 
         Returns:
             How many seconds after `begun` each stage was done.
@@ -78,6 +84,8 @@ class Finish:
                 "publisher": standing.published >= events,
                 "projector": standing.decided >= commands and standing.projected >= standing.written,
             }
+            if self._replies:
+                stages["replies"] = standing.replied >= replies
             done |= {stage: now - begun for stage, is_done in stages.items() if is_done and stage not in done}
             if len(done) == len(stages):
                 return {stage: done[stage] for stage in stages}
@@ -92,13 +100,18 @@ class Finish:
 
     async def close(self) -> None:
         """Let go of the connection to Kafka. Never raises."""
-        for events in self._events:
-            await events.close()
+        for partition in (*self._events, *self._replies):
+            await partition.close()
 
     async def _standing(self) -> Standing:
         ((decided, written, projected),) = await asyncio.to_thread(self._ask)
-        bounds = await asyncio.gather(*(events.bounds() for events in self._events))
-        return Standing(decided, written, projected, sum(each.end for each in bounds))
+        published, replied = await _ends(self._events), await _ends(self._replies)
+        return Standing(decided, written, projected, published, replied)
 
     def _ask(self) -> list[tuple[Any, ...]]:
         return self._connection.execute(self._statement).fetchall()
+
+
+async def _ends(partitions: list[Partition]) -> int:
+    """Tell how many records these hold together."""
+    return sum(each.end for each in await asyncio.gather(*(partition.bounds() for partition in partitions)))

@@ -17,6 +17,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from services.bench.beside import replies_topic
 from services.dev import Installation, default_directory, find
 from services.errors import Away, Unexpected
 from services.journal import answers
@@ -60,8 +61,13 @@ def servers(settings: Settings, say: Callable[[str], None]) -> Iterator[Settings
 
 
 @asynccontextmanager
-async def fresh(settings: Settings, partitions: int = 1) -> AsyncIterator[Settings]:
+async def fresh(settings: Settings, partitions: int = 1, *, postings: bool = False) -> AsyncIterator[Settings]:
     """Make an installation, in a database and under a prefix of its own, and delete it in the end.
+
+    Args:
+        settings: which servers.
+        partitions: how many it has.
+        postings: whether it publishes postings.
 
     Raises:
         Away: a server does not answer.
@@ -70,7 +76,14 @@ async def fresh(settings: Settings, partitions: int = 1) -> AsyncIterator[Settin
     name = f"bench_{secrets.token_hex(6)}"
     dsn = Secret(make_conninfo(settings.database(0), dbname=name))
     own = msgspec.structs.replace(
-        settings, dsn=dsn, read_dsn=dsn, prefix=f"{name}.", instance=name, postings=False, port=0
+        settings,
+        dsn=dsn,
+        read_dsn=dsn,
+        prefix=f"{name}.",
+        instance=name,
+        postings=postings,
+        cloudevents=False,
+        port=0,
     )
     await asyncio.to_thread(_do, settings, sql.SQL("create database {}").format(sql.Identifier(name)))
     try:
@@ -78,7 +91,7 @@ async def fresh(settings: Settings, partitions: int = 1) -> AsyncIterator[Settin
         yield own
     finally:
         with contextlib.suppress(Away, Unexpected):
-            await delete(own.brokers(), Topics(own.prefix).all())
+            await delete(own.brokers(), [*Topics(own.prefix).all(postings=postings), replies_topic(own)])
         drop = sql.SQL("drop database {} with (force)").format(sql.Identifier(name))
         await asyncio.to_thread(_do, settings, drop)
 

@@ -18,7 +18,7 @@ from services.journal.postgres import PostgresJournal
 from services.kafka.dispatch import Addressed
 from services.kafka.inbox import KafkaInbox
 from services.kafka.outbox import KafkaOutbox
-from services.kafka.ports import Message
+from services.kafka.ports import Headers, Message
 from services.kafka.topics import Topics, partition_of
 from services.replies import Replies
 from services.settings import Settings
@@ -128,14 +128,14 @@ def named_transfers(accounts: int, random: Random, most: int | None = None) -> I
         )
 
 
-async def put(settings: Settings, commands: Iterable[bytes], home: Home = _HOME) -> int:
+async def put(settings: Settings, commands: Iterable[bytes], home: Home = _HOME, headers: Headers = ()) -> int:
     """Put commands for a ledger into its topic, many a batch, and return how many there were. Raises `Away`."""
     outbox = KafkaOutbox(settings.brokers(), Topics(settings.prefix).commands, home.partition)
     key = home.ledger.encode()
     done = 0
     coming = iter(commands) if home.ledger == LEDGER else _named(home.ledger, commands)
     try:
-        while messages := [Message(key, value, ()) for value in islice(coming, _AT_ONCE)]:
+        while messages := [Message(key, value, headers) for value in islice(coming, _AT_ONCE)]:
             await outbox.send(messages)
             done += len(messages)
     finally:

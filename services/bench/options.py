@@ -21,4 +21,6 @@ class Options(Struct, frozen=True, kw_only=True):
     books: bool = False
     partitions: int = 1
     writers: int = 1
+    replies: bool = False
+    postings: bool = False
     profiles: Mapping[str, Path] = {}

@@ -139,6 +139,18 @@ async def create(kafka: Kafka, topics: Topics, partitions: int, *, postings: boo
         await client.close()
 
 
+async def make(kafka: Kafka, name: str, partitions: int) -> None:
+    """Make a topic that is no installation's, and wait until it is there. Raises as `create`."""
+    client = Client(kafka)
+    try:
+        async with asyncio.timeout(SETUP_S):
+            await _there(client, [name], partitions, {})
+    except TimeoutError:
+        raise Away(f"Kafka at {kafka.servers} does not get {name} made within {SETUP_S:g} s") from None
+    finally:
+        await client.close()
+
+
 async def delete(kafka: Kafka, names: Collection[str]) -> None:
     """Delete these topics, those that are there, with all that is in them. Raises `Away`, `Unexpected` when refused."""
     client = Client(kafka)

@@ -51,6 +51,13 @@ async def test_a_hot_pair_is_drained_tells_what_each_stage_took_and_leaves_nothi
     assert superuser.execute("select datname from pg_database where datname like 'bench_%'").fetchall() == databases
 
 
+async def test_replies_and_postings_go_out_beside_events_and_are_looked_at(servers: Settings) -> None:
+    result = await drain.reply(msgspec.structs.replace(FEW, postings=True), servers)
+
+    assert result["transfers"] == 300
+    assert set(result["stage_seconds"]) == STAGES | {"replies"}
+
+
 async def test_ledgers_in_partitions_of_their_own_are_drained_by_several_writers(servers: Settings) -> None:
     result = await drain.drain(msgspec.structs.replace(FEW, transfers=402, partitions=4, writers=2), servers)
 
