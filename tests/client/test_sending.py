@@ -1,15 +1,32 @@
 """A sender hears the outcome of each command, or what is known when the time is up; sending again is always safe."""
 
 import asyncio
+import struct
 from collections import Counter
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.protocol.produce import ProduceRequest
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.util import calc_crc32c
 
-from defter_client import Client, MalformedError, NoOutcomeYet, Outcome, TransferBuilder, client
+from defter_client import (
+    Away,
+    Client,
+    MalformedError,
+    NoOutcomeYet,
+    Outcome,
+    Reply,
+    Subscription,
+    TransferBuilder,
+    client,
+)
 from defter_client.kafka import partition_of
 from defter_client.schemas import commands as say
+from defter_client.schemas.events import Event
+from services.kafka.client import Client as Broker
 from tests.client.conftest import PARTITIONS, Defter
 
 HERE, THERE = "main", next(name for name in "abcdef" if partition_of(name, PARTITIONS) != partition_of("main", 2))
@@ -56,10 +73,10 @@ async def test_many_are_decided_in_their_order_and_told_in_it(defter: Defter) ->
             yield command
 
     async with connected(defter) as client:
-        told = [reply async for reply in client.send_all(asked(), at_once=700)]
+        replies = [reply async for reply in client.send_all(asked(), at_once=700)]
         sequences = [(await anext(client.subscribe(HERE, after=n))).command for n in (4, 1003, 2503)]
 
-    assert [reply.sequence for reply in told] == list(range(1, 2505))
+    assert [reply.sequence for reply in replies] == list(range(1, 2505))
     assert sequences == ["a0", "a999", "a2499"]
 
 
@@ -73,13 +90,40 @@ async def test_when_the_time_is_up_what_is_known_is_said_and_it_was_tried_again_
         with pytest.raises(NoOutcomeYet):
             _ = [reply async for reply in sending.send_all(opening(HERE)[1:], timeout_s=0.01)]
         defter.start()
-        told = [reply async for reply in sending.send_all(opening(HERE))]
+        replies = await told(sending, opening(HERE))
 
     assert (late.value.command, late.value.place) == ("ledger", (partition_of(HERE, PARTITIONS), 0))
-    assert [(reply.outcome, reply.sequence) for reply in told] == [(Outcome.ACCEPTED, n) for n in (1, 2, 3, 4)]
+    assert [(reply.outcome, reply.sequence) for reply in replies] == [(Outcome.ACCEPTED, n) for n in (1, 2, 3, 4)]
     sent = Counter(record.value for record in await records(defter, partition_of(HERE, PARTITIONS)))
     assert len(sent) == 4
     assert sent[b'{"type":"open-ledger.v1","id":"ledger"}'] > 2
+
+
+async def test_replies_that_are_lost_are_asked_for_again(defter: Defter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "_AGAIN_S", 0.5)
+    async with connected(defter) as sending:
+        coming = asyncio.create_task(told(sending, [*opening(HERE), *opening(THERE)]))
+        # Whoever reads on here after this record has missed what came meanwhile.
+        await unreadable(defter, f"{defter.prefix}replies.test")
+        defter.start()
+
+        assert [reply.outcome for reply in await coming] == [Outcome.ACCEPTED] * 8
+        lost = await told(sending, [say.OpenAccount(id=f"a{n}", account=f"a{n}") for n in range(300)])
+
+    assert [reply.sequence for reply in lost] == list(range(5, 305))
+
+
+async def test_who_waits_when_the_client_is_closed_is_told(defter: Defter) -> None:
+    async with connected(defter) as client:
+        asking = asyncio.create_task(client.send(say.OpenLedger(id="1")))
+        reading = asyncio.create_task(all_of(client.subscribe()))
+        await asyncio.sleep(0)
+        with pytest.raises(ValueError, match="says something else"):
+            await client.send(say.OpenLedger(id="1", metadata={"said": "otherwise"}))
+
+    with pytest.raises(Away, match="sending it again is safe"):
+        await asking
+    assert await reading == []
 
 
 async def test_what_is_no_command_is_not_sent(defter: Defter) -> None:
@@ -98,6 +142,26 @@ async def test_what_is_no_command_is_not_sent(defter: Defter) -> None:
 
 def connected(defter: Defter, name: str = "test") -> Client:
     return Client.connect(defter.servers, prefix=defter.prefix, replies=name)
+
+
+async def told(client: Client, commands: list[say.Command]) -> list[Reply]:
+    return [reply async for reply in client.send_all(commands)]
+
+
+async def all_of(subscription: Subscription) -> list[Event]:
+    return [event async for event in subscription]
+
+
+async def unreadable(defter: Defter, topic: str) -> None:
+    """Send a record whose header has a name that is not UTF-8, which brokers take in and aiokafka does not give out."""
+    builder: Any = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 1000)
+    builder.append(0, 0, b"key", b"value", [("NAME", b"")])
+    raw = bytes(builder.build()).replace(b"NAME", b"\xffAME")
+    raw = raw[:17] + struct.pack(">I", calc_crc32c(raw[21:])) + raw[21:]
+    broker = Broker(defter.settings.brokers())
+    answer = await broker.ask(ProduceRequest(None, -1, 1000, [(topic, [(0, raw)])]), node=await broker.leader(topic, 0))
+    await broker.close()
+    assert answer.topics[0][1][0][1] == 0, answer
 
 
 async def records(defter: Defter, partition: int) -> list[ConsumerRecord]:

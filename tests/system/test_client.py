@@ -24,7 +24,7 @@ from tests.system.house import House
 from tests.system.processes import PATIENTLY_S, ROOT
 
 FULL = os.environ.get("DEFTER_FULL") == "1"
-COMMANDS, KILLS = (100_000, 20) if FULL else (6_000, 2)
+COMMANDS, KILLS = (100_000, 20) if FULL else (5_000, 2)
 SEED = int(os.environ.get("DEFTER_CLIENT_SEED", "20261121"))
 ACCOUNTS = 40
 
@@ -136,7 +136,7 @@ def make_example() -> Iterator[Callable[..., Example]]:
 async def until(done: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENTLY_S):
         while not done():
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.1)
 
 
 def lines(path: Path) -> int:

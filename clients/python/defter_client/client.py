@@ -10,7 +10,7 @@ What happens to a command on its way out: `defter_client.sending`. Its outcome c
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack
 from typing import Final, Self
 
@@ -114,8 +114,9 @@ class Client:
             MalformedError: it is no command; it was not sent.
             NoOutcomeYet: the time is up. What is known is said; calling again is safe.
             Unexpected: Kafka refuses.
+            ValueError: the same id is on its way at this moment, with another content.
         """
-        return await self._outcome(self._sent(command), timeout_s)
+        return await self._outcome([self._sent(command)], timeout_s)
 
     async def send_all(
         self,
@@ -136,10 +137,10 @@ class Client:
             async for command in _each(commands):
                 waiting.append(self._sent(command))
                 while len(waiting) >= at_once or (waiting and waiting[0].told.done()):
-                    yield await self._outcome(waiting[0], timeout_s)
+                    yield await self._outcome(waiting, timeout_s)
                     waiting.popleft()
             while waiting:
-                yield await self._outcome(waiting[0], timeout_s)
+                yield await self._outcome(waiting, timeout_s)
                 waiting.popleft()
         finally:
             for sent in waiting:
@@ -158,6 +159,7 @@ class Client:
         ledger = msgspec.convert(ledger, LedgerName)
         if after < 0:
             raise ValueError(f"{after} is before the first event: begin with 0")
+        assert self._partitions, "the client is used in `async with`"
         where = kafka.partition_of(ledger, self._partitions)
         subscription = Subscription(self._kafka, f"{self._prefix}events", where, ledger, after)
         self._open.push_async_callback(subscription.close)
@@ -172,28 +174,29 @@ class Client:
         value = command if isinstance(command, bytes) else _encode(command)
         if len(value) > MOST_BYTES:
             raise MalformedError(f"{len(value)} bytes, at most {MOST_BYTES} - at `$`")
-        checked, _ = decode_command(value, None)
+        checked, content = decode_command(value, None)
         if isinstance(checked, Tick):
             raise MalformedError("a tick has no outcome of its own - at `$.type`")
         where = kafka.partition_of(checked.ledger, self._partitions)
         headers = [("reply-to", self._replies_to.encode())]
         message = Message(where, checked.ledger.encode(), value, headers)
-        return Sent(Asked(checked.ledger, checked.id), message, self._sender, self._replies)
+        asked = Asked(checked.ledger, checked.id)
+        return Sent(asked, message, self._sender, self._replies.expect(asked, content))
 
-    async def _outcome(self, sent: "Sent", timeout_s: float | None) -> Reply:
-        """Wait for the outcome of a command, and put it into the topic again and again until it is heard."""
+    async def _outcome(self, under_way: Sequence["Sent"], timeout_s: float | None) -> Reply:
+        """Wait for the outcome of the first; those that nothing is heard of meanwhile are put into the topic again."""
+        sent, now = under_way[0], asyncio.get_running_loop().time
         timeout_s = self._timeout_s if timeout_s is None else timeout_s
-        now, pause_s = asyncio.get_running_loop().time, _AGAIN_S
         until = sent.since + timeout_s
         try:
             while not sent.told.done():
                 if now() >= until:
                     assert self._sender
                     raise NoOutcomeYet(*sent.asked, timeout_s, sent.place, self._sender.trouble)
-                await asyncio.wait({sent.told}, timeout=min(pause_s, until - now()))
-                pause_s = min(2 * pause_s, _LONGEST_AGAIN_S)
-                if not sent.told.done() and now() < until:
-                    sent.send_again()
+                await asyncio.wait({sent.told}, timeout=max(min(sent.again_at, until) - now(), 0))
+                if sent.again_at <= now() < until:
+                    for one in under_way:
+                        one.send_again(now())
             return sent.told.result()
         finally:
             sent.give_up()
@@ -206,30 +209,39 @@ class Sent:
         asked: what its outcome is told by.
         message: what is put into the topic.
         sender: puts it there.
-        replies: brings its outcome.
+        told: its outcome, once it is heard.
     """
 
-    __slots__ = ("_message", "_placed", "_sender", "asked", "place", "since", "told")
+    __slots__ = ("_message", "_pause_s", "_placed", "_sender", "again_at", "asked", "place", "since", "told")
 
-    def __init__(self, asked: Asked, message: Message, sender: Sender, replies: Replies) -> None:
+    def __init__(self, asked: Asked, message: Message, sender: Sender, told: asyncio.Future[Reply]) -> None:
         self.asked = asked
+        self.told = told
         self.place: Place | None = None
         """Where it lies in the topic, as far as that is known."""
         self.since = asyncio.get_running_loop().time()
-        self.told = replies.expect(asked)
+        self.again_at = self.since + _AGAIN_S
+        """When it is put into the topic again, should nothing be heard."""
+        self._pause_s = _AGAIN_S
         self._message = message
         self._sender = sender
         self._send()
 
-    def send_again(self) -> None:
-        """Put it into the topic once more, if it is not still lined up for it."""
+    def send_again(self, at: float) -> None:
+        """Put it into the topic once more, if that is due, and if it is not still lined up for it."""
+        if self.told.done() or at < self.again_at:
+            return
+        self._pause_s = min(2 * self._pause_s, _LONGEST_AGAIN_S)
+        self.again_at = at + self._pause_s
         if self._placed.done():
             self._send()
 
     def give_up(self) -> None:
         """Wait for its outcome no longer."""
         self._placed.cancel()
-        self.told.cancel()
+        if not self.told.cancel() and not self.told.cancelled():
+            # What nobody asked for is not to be complained of.
+            self.told.exception()
 
     def _send(self) -> None:
         self._placed = self._sender.put(self._message)

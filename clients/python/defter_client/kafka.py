@@ -33,7 +33,9 @@ from msgspec import Struct
 
 from .errors import Away, Unexpected
 
-_PATIENCE_S: Final = 10.0
+PATIENCE_S: Final = 10.0
+"""How long one question may go unanswered."""
+
 _PAUSE_S: Final = 0.1
 _REPLICAS: Final = 3
 _REPLIES_ARE_KEPT_MS: Final = 60 * 60 * 1000
@@ -86,7 +88,7 @@ class Kafka(Struct, frozen=True):
         return {
             "bootstrap_servers": self.servers,
             "client_id": "defter-client",
-            "request_timeout_ms": int(_PATIENCE_S * 1000),
+            "request_timeout_ms": int(PATIENCE_S * 1000),
             **self.security,
         }
 
@@ -105,7 +107,7 @@ async def partitions(kafka: Kafka, topics: Collection[str], replies: str | None)
     """
     client = AIOKafkaClient(**kafka.options)
     try:
-        async with asyncio.timeout(_PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_S):
             await client.bootstrap()
             found = await _described(client, topics)
             if replies:
@@ -168,7 +170,7 @@ async def _made(client: Any, name: str) -> None:
     controller = client.cluster.controller
     answer = await client.send(
         controller.nodeId if controller else client.get_random_node(),
-        CreateTopicsRequest(wanted, int(_PATIENCE_S * 1000), validate_only=False),
+        CreateTopicsRequest(wanted, int(PATIENCE_S * 1000), validate_only=False),
     )
     for _, code, *_ in answer.topic_errors:
         error = for_code(code)

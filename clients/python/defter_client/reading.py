@@ -18,14 +18,13 @@ from aiokafka.errors import (
     CorruptRecordException,
     KafkaError,
     OffsetOutOfRangeError,
-    TopicAuthorizationFailedError,
     UnsupportedCodecError,
 )
 
 from .errors import Away, Unexpected
-from .kafka import Kafka, failure
+from .kafka import PATIENCE_S, Kafka, failure
 
-QUIET_S: Final = 3.0
+QUIET_S: Final = 2.0
 """So long a consumer may hear nothing without being asked why."""
 
 _WAITS_MS: Final = 500
@@ -33,6 +32,10 @@ _MOST: Final = 2000
 _PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 5.0
 _log: Final = logging.getLogger("defter_client")
+
+
+class Closed(RuntimeError):
+    """It was closed; nothing more is read."""
 
 
 class Reader:
@@ -51,6 +54,8 @@ class Reader:
         self._place = TopicPartition(topic, partition)
         self._consumer: Any = None
         self._heard_at = 0.0
+        self._suspect = False
+        self._closed = False
 
     def __str__(self) -> str:
         return f"topic {self._place.topic}, partition {self._place.partition}"
@@ -66,6 +71,7 @@ class Reader:
 
         Raises:
             Unexpected: the partition does not hold this place, cannot be read, or may not.
+            Closed: it was closed meanwhile.
         """
         pause_s = _PAUSE_S
         while True:
@@ -87,17 +93,21 @@ class Reader:
     async def bounds(self) -> tuple[int, int]:
         """Tell which offset the partition begins with, and which comes after its last. Raises as `records`, `Away`."""
         try:
-            async with asyncio.timeout(self._patience_s):
+            async with asyncio.timeout(PATIENCE_S):
                 consumer = await self._opened()
                 begin = (await consumer.beginning_offsets([self._place]))[self._place]
                 end = (await consumer.end_offsets([self._place]))[self._place]
         except (KafkaError, OSError) as error:
-            await self.close()
+            await self._let_go()
             raise failure(error, self._kafka) from error
         return int(begin), int(end)
 
     async def close(self) -> None:
-        """Let go of connections. Never raises."""
+        """Read no more, and let go of connections; whoever waits for records is told. Never raises."""
+        self._closed = True
+        await self._let_go()
+
+    async def _let_go(self) -> None:
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             try:
@@ -106,31 +116,35 @@ class Reader:
             except (KafkaError, OSError):
                 _log.debug("%s: a consumer did not end in good order", self)
 
-    @property
-    def _patience_s(self) -> float:
-        return float(self._kafka.options["request_timeout_ms"]) / 1000
-
     async def _heard(self) -> list[Any]:
         """Hear what has come; nothing where nothing came for a moment. Raises as `records`, and `Away`."""
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(self._patience_s):
+            async with asyncio.timeout(PATIENCE_S):
                 consumer = await self._opened()
             got = await consumer.getmany(self._place, timeout_ms=_WAITS_MS, max_records=_MOST)
-        except (KafkaError, OSError) as error:
-            await self.close()
+        except (KafkaError, OSError, UnicodeError) as error:
+            await self._let_go()
             raise self._named(error) from error
         records = [record for record in got.get(self._place, ()) if record.offset >= self.next]
         if records:
-            self._heard_at = loop.time()
+            self._heard_at, self._suspect = loop.time(), False
         elif loop.time() - self._heard_at > QUIET_S:
-            if (await self.bounds())[1] > self.next:
-                await self.close()
-                raise Away("a consumer heard nothing where there is something")
-            self._heard_at = loop.time()
+            await self._ask_why()
         return records
 
+    async def _ask_why(self) -> None:
+        """See whether there is something that is not heard. Raises as `bounds`, and `Away` where that is so twice."""
+        there_is = (await self.bounds())[1] > self.next
+        if there_is and self._suspect:
+            await self._let_go()
+            raise Away("a consumer heard nothing where there is something")
+        # What came this moment will be heard the next.
+        self._heard_at, self._suspect = asyncio.get_running_loop().time(), there_is
+
     async def _opened(self) -> Any:
+        if self._closed:
+            raise Closed(f"{self} was closed")
         if self._consumer is None:
             # Without a group: nothing is kept in Kafka about how far it was read, for the caller knows.
             consumer = AIOKafkaConsumer(
@@ -144,7 +158,7 @@ class Reader:
             consumer.assign([self._place])
             consumer.seek(self._place, self.next)
             self._consumer = consumer
-            self._heard_at = asyncio.get_running_loop().time()
+            self._heard_at, self._suspect = asyncio.get_running_loop().time(), False
         return self._consumer
 
     def _named(self, error: BaseException) -> Away | Unexpected:
@@ -153,11 +167,10 @@ class Reader:
                 f"{self} holds no record at offset {self.next}",
                 "it was cut short or made anew: bring back the one that was read before, or begin from nothing",
             )
-        if isinstance(error, CorruptRecordException | UnsupportedCodecError):
+        # Whoever may write to a topic may give headers names that are not UTF-8, at which aiokafka gives up.
+        if isinstance(error, CorruptRecordException | UnsupportedCodecError | UnicodeError):
             return Unexpected(
                 f"{self} cannot be read from offset {self.next} on: {error!r}",
                 "restore the partition from a replica or a backup; nothing is skipped",
             )
-        if isinstance(error, TopicAuthorizationFailedError):
-            return failure(error, self._kafka)
         return failure(error, self._kafka)

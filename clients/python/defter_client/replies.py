@@ -1,7 +1,8 @@
 """Hears the outcomes of the commands that were sent, and tells whoever waits for each.
 
 Law: an outcome is told once it is durable, and it is Defter's own word. Whoever asks for the same command twice at the
-same time is told the same. A reply that nobody waits for is passed over: whoever asks again is answered again.
+same time is told the same; two contents are never on their way under one id, for one reply could not be told from the
+other. A reply that nobody waits for is passed over: whoever asks again is answered again.
 
 Who waits: `defter_client.client`.
 """
@@ -28,6 +29,13 @@ class Asked(NamedTuple):
     command: str
 
 
+class _Waiting(NamedTuple):
+    """Who waits for an outcome, and what was said."""
+
+    content: bytes
+    told: list[asyncio.Future[Reply]]
+
+
 class Replies:
     """One topic of replies, heard from now on.
 
@@ -40,7 +48,7 @@ class Replies:
     def __init__(self, kafka: Kafka, topic: str, partitions: int) -> None:
         self.topic = topic
         self._readers = [Reader(kafka, topic, number) for number in range(partitions)]
-        self._waiting: dict[Asked, list[asyncio.Future[Reply]]] = {}
+        self._waiting: dict[Asked, _Waiting] = {}
         self._listening: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
@@ -52,15 +60,24 @@ class Replies:
             asyncio.create_task(self._listen(reader), name="defter_client: replies") for reader in self._readers
         ]
 
-    def expect(self, asked: Asked) -> asyncio.Future[Reply]:
-        """Wait for an outcome. The future is cancelled by whoever waits no longer."""
+    def expect(self, asked: Asked, content: bytes) -> asyncio.Future[Reply]:
+        """Wait for an outcome. The future is cancelled by whoever waits no longer.
+
+        Raises:
+            ValueError: the id is on its way already, with another content.
+        """
         told: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(asked, []).append(told)
+        waiting = self._waiting.setdefault(asked, _Waiting(content, []))
+        if waiting.content != content:
+            raise ValueError(f"{asked.command!r} is on its way to ledger {asked.ledger}, and says something else")
+        waiting.told.append(told)
         told.add_done_callback(lambda _: self._forget(asked, told))
         return told
 
     async def close(self) -> None:
-        """Hear no more, and let go of connections. Never raises."""
+        """Hear no more, tell those who wait, and let go of connections. Never raises."""
+        for told in [told for waiting in self._waiting.values() for told in waiting.told if not told.done()]:
+            told.set_exception(Away("the client was closed before the outcome was heard; sending it again is safe"))
         for task in self._listening:
             task.cancel()
         if self._listening:
@@ -95,13 +112,14 @@ class Replies:
             _log.warning("%s: what is at offset %d is no reply", self.topic, record.offset)
             return
         if reply.ledger is not None and reply.command is not None:
-            for told in self._waiting.pop(Asked(reply.ledger, reply.command), ()):
+            waiting = self._waiting.pop(Asked(reply.ledger, reply.command), None)
+            for told in waiting.told if waiting else ():
                 if not told.done():
                     told.set_result(reply)
 
     def _forget(self, asked: Asked, told: asyncio.Future[Reply]) -> None:
-        others = [one for one in self._waiting.get(asked, ()) if one is not told]
-        if others:
-            self._waiting[asked] = others
-        else:
-            self._waiting.pop(asked, None)
+        waiting = self._waiting.get(asked)
+        if waiting and told in waiting.told:
+            waiting.told.remove(told)
+            if not waiting.told:
+                del self._waiting[asked]

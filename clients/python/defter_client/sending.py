@@ -19,11 +19,10 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from .errors import Away, Unexpected
-from .kafka import Kafka, failure
+from .kafka import PATIENCE_S, Kafka, failure
 
 _AT_ONCE: Final = 1000
 _BATCH_BYTES: Final = 256 * 1024
-_PATIENCE_S: Final = 10.0
 _PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 5.0
 _LETS_GO_S: Final = 2.0
@@ -119,7 +118,7 @@ class Sender:
     async def _sent(self, messages: list[Message]) -> list[Place]:
         coming: list[asyncio.Future[Any]] = []
         try:
-            async with asyncio.timeout(_PATIENCE_S):
+            async with asyncio.timeout(PATIENCE_S):
                 producer = await self._opened()
                 for partition, key, value, headers in messages:
                     coming.append(await producer.send(self._topic, value, key, partition, headers=headers))

@@ -14,7 +14,7 @@ import msgspec
 
 from .errors import Away, Gap, Unexpected
 from .kafka import Kafka
-from .reading import Reader
+from .reading import Closed, Reader
 from .schemas.codec import decode_event
 from .schemas.events import Event
 
@@ -25,7 +25,7 @@ _PAUSE_S: Final = 0.2
 
 
 class Subscription:
-    """Events of one ledger, as they come. It waits for the next, also while Kafka is away; it never ends by itself.
+    """Events of one ledger, as they come. It waits for the next, also while Kafka is away, until it is closed.
 
     Args:
         kafka: the cluster.
@@ -54,7 +54,10 @@ class Subscription:
             Unexpected: the topic is not there, may not be read, or holds an event that this release does not know.
         """
         while not self._held:
-            await self._more()
+            try:
+                await self._more()
+            except Closed:
+                raise StopAsyncIteration from None
         event = self._held.popleft()
         self.after = event.sequence
         return event
@@ -64,14 +67,14 @@ class Subscription:
 
         Raises as the iteration over single events.
         """
-        while True:
-            page = [await anext(self)]
+        async for event in self:
+            page = [event]
             while self._held and len(page) < most:
                 page.append(await anext(self))
             yield page
 
     async def close(self) -> None:
-        """Let go of connections. Never raises. The client does it for all its subscriptions when it ends."""
+        """End the iteration, and let go of connections. The client does it for all its subscriptions when it ends."""
         await self._reader.close()
 
     async def __aenter__(self) -> Self:
