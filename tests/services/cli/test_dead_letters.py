@@ -1,8 +1,13 @@
 """What was not decided is looked at, mended and sent again, once; with everything running, on two partitions."""
 
 import asyncio
+import contextlib
 import json
+import os
+import re
 import secrets
+import shlex
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +21,9 @@ from services.migrations import OPERATOR
 from services.redriving import DeadLetters, redrive
 from services.sending import Place, Sending
 from services.settings import Settings
-from tests.services.cli.program import Program, as_lines
+from tests.services.cli.program import DEFTER, Program, as_lines
 
+GUIDE = Path(__file__).parents[3] / "docs" / "dead-letters.md"
 NO = 1
 WRONG_USE = 2
 HEADERS = (("reply-to", b"replies.of-alice"), ("odd", None), ("content-type", b"application/json"))
@@ -128,6 +134,23 @@ def test_killed_between_sending_and_noting_it_is_sent_once_more_and_that_changes
     assert {one["as_of"] for one in accounts} == {2}
 
 
+def test_the_guide_does_what_it_says(defter: Program, tmp_path: Path) -> None:
+    blocks = re.findall(r"```console\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    commands = [line.removeprefix("$ ") for block in blocks for line in block.splitlines()]
+    dead = "0/17"
+
+    for command in commands:
+        code, told = as_it_is_written(defter, command.replace("0/17", dead), tmp_path)
+        assert code == int(command.startswith("echo")), (command, told)
+        if command.startswith("echo"):
+            (one,) = [one for one in defter.json("dead-letters", "list") if "acount" in one["detail"]]
+            dead = f"{one['partition']}/{one['offset']}"
+
+    assert len(commands) == 9
+    (shown,) = defter.json("show", "open-dora", "--ledger", "garden")
+    assert shown["event"]["account"] == "dora"
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
@@ -145,6 +168,20 @@ def test_what_does_not_name_letters_is_told_so(defter: Program, arguments: list[
 
     assert done.code == code
     assert told in done.stderr
+
+
+def as_it_is_written(defter: Program, command: str, where: Path) -> tuple[int, str]:
+    """Run a command of the guide: in a shell where it needs one."""
+    program, *arguments = shlex.split(command)
+    if program == "defter" and ">" not in arguments:
+        with contextlib.chdir(where):
+            done = defter.run(*arguments)
+        return done.code, done.stdout + done.stderr
+    path = {"PATH": f"{DEFTER.parent}:{os.environ['PATH']}"}
+    ran = subprocess.run(
+        ["bash", "-c", command], env=defter.environment | path, cwd=where, capture_output=True, check=False
+    )
+    return ran.returncode, (ran.stdout + ran.stderr).decode()
 
 
 def put(defter: Program, partition: int, message: Message) -> Place:
