@@ -4,9 +4,11 @@ It is told from Defter's side: it receives commands, and sends everything else.
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from schemas.cloudevents import STRUCTURED
 from schemas.reasons import DeadReason
 from services.kafka.topics import Topics
 from services.language.messages import MESSAGES, Kind, Message
@@ -35,7 +37,7 @@ def document(examples: Mapping[str, str]) -> Part:
         "operations": _OPERATIONS,
         "components": {
             "messages": {message.name: _message(message, examples[message.name]) for message in MESSAGES}
-            | {"dead-letter": _DEAD_LETTER}
+            | {"cloudevent": _CLOUD_EVENT, "dead-letter": _DEAD_LETTER}
         },
     }
 
@@ -55,9 +57,8 @@ def _text(description: str, **more: Any) -> Part:
     return {"type": "string", "description": description} | more
 
 
-def _headers(required: Iterable[str] = (), **fields: Part) -> Part:
-    named = {name.replace("_", "-"): field for name, field in fields.items()}
-    return {"type": "object", "properties": named} | ({"required": list(required)} if required else {})
+def _headers(fields: Mapping[str, Part], *required: str) -> Part:
+    return {"type": "object", "properties": dict(fields)} | ({"required": list(required)} if required else {})
 
 
 def _channel(name: str, address: str | None, description: str, messages: Iterable[str], **topic: Any) -> Part:
@@ -73,16 +74,31 @@ def _all(kind: Kind) -> list[str]:
 
 _NUMBER: Final = r"^(0|[1-9][0-9]*)$"
 _LEDGER: Final = _text("the ledger")
+_REPLY_TO: Final = {"reply-to": _text("an existing topic to which the outcome is sent, once it is durable")}
+_PLACE: Final = {
+    "ledger": _text("the same as in the event"),
+    "sequence": _text("the same as in the event", pattern=_NUMBER),
+    "position": _text("place in the shard's journal; grows, and may skip", pattern=_NUMBER),
+}
+_CLOUD: Final = {
+    "ce_specversion": _text("with `DEFTER_CLOUDEVENTS=1`, as all that begin with `ce_`: a CloudEvent", const="1.0"),
+    "ce_id": _text("the sequence"),
+    "ce_source": _text("`defter:` and the ledger"),
+    "ce_type": _text("the type of the event"),
+    "ce_time": _text("the same as `at` in the event"),
+    "content-type": _text("of the value", const="application/json"),
+}
 _HEADERS: Final = {
-    Kind.COMMAND: _headers(reply_to=_text("an existing topic to which the outcome is sent, once it is durable")),
-    Kind.EVENT: _headers(
-        required=("ledger", "sequence", "position"),
-        ledger=_text("the same as in the event"),
-        sequence=_text("the same as in the event", pattern=_NUMBER),
-        position=_text("place in the shard's journal; grows, and may skip", pattern=_NUMBER),
+    Kind.COMMAND: _headers(
+        {
+            **_REPLY_TO,
+            "ce_id": _text("makes a CloudEvent in binary mode of the record; the same as the command's id"),
+            "ce_specversion": _text("of a CloudEvent in binary mode", const="1.0"),
+        }
     ),
-    Kind.REPLY: _headers(),
-    Kind.POSTING: _headers(),
+    Kind.EVENT: _headers(_PLACE | _CLOUD, *_PLACE),
+    Kind.REPLY: _headers({}),
+    Kind.POSTING: _headers({}),
 }
 _KEYS: Final = {
     Kind.COMMAND: _text("the ledger; a record without key is fine where there is one partition"),
@@ -90,21 +106,44 @@ _KEYS: Final = {
     Kind.REPLY: _text("the command's id"),
     Kind.POSTING: _text("ledger and account, with a slash between them"),
 }
+_WHY: Final = {
+    "reason": _text("why it was not decided", enum=[str(reason) for reason in DeadReason]),
+    "detail": _text("what is wrong, and where; a reader takes the first header of a name"),
+    "topic": _text("where the record came from"),
+    "partition": _text("where the record came from", pattern=_NUMBER),
+    "offset": _text("where the record came from", pattern=_NUMBER),
+}
 _DEAD_LETTER: Final[Part] = {
     "name": "dead-letter",
     "title": "DeadLetter",
     "summary": "A record that was not decided: its own key, value and headers, unchanged, behind those that say why.",
     "contentType": "application/octet-stream",
-    "headers": _headers(
-        required=("reason", "detail", "topic", "partition", "offset"),
-        reason=_text("why it was not decided", enum=[str(reason) for reason in DeadReason]),
-        detail=_text("what is wrong, and where; a reader takes the first header of a name"),
-        topic=_text("where the record came from"),
-        partition=_text("where the record came from", pattern=_NUMBER),
-        offset=_text("where the record came from", pattern=_NUMBER),
-    ),
+    "headers": _headers(_WHY, *_WHY),
     "payload": {"description": "the record's bytes, whatever they are"},
     "bindings": {"kafka": {"key": {"description": "the record's key"}, "bindingVersion": "0.5.0"}},
+}
+
+_CLOUD_EVENT: Final[Part] = {
+    "name": "cloudevent",
+    "title": "CloudEvent",
+    "summary": "A command in the `data` of a CloudEvent, in structured mode. Its id is the command's.",
+    "contentType": STRUCTURED.decode(),
+    "headers": _headers(
+        {**_REPLY_TO, "content-type": _text("parameters may follow", pattern=f"^{re.escape(STRUCTURED.decode())}")},
+        "content-type",
+    ),
+    "payload": {
+        "type": "object",
+        "properties": {
+            "specversion": {"const": "1.0"},
+            "id": _text("the same as the command's"),
+            "source": _text("whatever the producer likes", minLength=1),
+            "type": _text("whatever the producer likes", minLength=1),
+            "data": {"$ref": "command.json"},
+        },
+        "required": ["specversion", "id", "source", "type", "data"],
+    },
+    "bindings": {"kafka": {"key": _KEYS[Kind.COMMAND], "bindingVersion": "0.5.0"}},
 }
 
 _TOPICS: Final = Topics("defter.")
@@ -115,7 +154,7 @@ _CHANNELS: Final[Part] = {
         _TOPICS.commands,
         "What is asked for. A ledger lives in the partition that murmur2 of its name gives, Kafka's default for Java. "
         "Send with `acks=all`, and again with the same id until the outcome is known: an id has one outcome for ever.",
-        _all(Kind.COMMAND),
+        [*_all(Kind.COMMAND), "cloudevent"],
         **_FOR_EVER,
     ),
     "events": _channel(

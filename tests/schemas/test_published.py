@@ -9,13 +9,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, get_args
 
+import pytest
 from jsonschema import Draft202012Validator
 
 from schemas.codec import MOST_BYTES, parse_object
 from schemas.commands import Command
 from schemas.events import Event
+from services.journal.ports import Row
 from services.language import files
 from services.language.messages import MESSAGES
+from services.publisher import Headers, cloud_headers, plain_headers
 from tests.schemas.asyncapi import DOCUMENT, parsed
 from tests.schemas.published import FOLDER, fits, schema, takes
 
@@ -125,7 +128,19 @@ def test_an_optional_field_of_a_command_may_be_null_and_of_an_event_is_left_out(
 def test_the_asyncapi_document_passes_the_official_parser_with_an_example_of_every_message() -> None:
     code, told = parsed()
 
-    assert (code, told) == (0, f"{len(MESSAGES) + 1} messages on 5 channels\n")
+    assert (code, told) == (0, f"{len(MESSAGES) + 2} messages on 5 channels\n")
+
+
+@pytest.mark.parametrize("headers", [plain_headers, cloud_headers])
+def test_events_are_published_with_the_headers_that_the_document_names(headers: Headers) -> None:
+    event = (FOLDER / "examples/events/ledger-opened.v1.json").read_bytes()
+    document = json.loads(DOCUMENT.read_text("utf-8"))
+    named = document["components"]["messages"]["ledger-opened.v1"]["headers"]
+
+    told = {name: value.decode() for name, value in headers(Row(7, "main", 1, "ledger-opened.v1", event))}
+
+    assert Draft202012Validator(named).is_valid(told)
+    assert told.keys() <= named["properties"].keys()
 
 
 def test_the_parser_reads_the_schemas_that_the_document_refers_to(tmp_path: Path) -> None:
