@@ -19,16 +19,20 @@ from services.journal.connection import parameters
 from services.kafka.outbox import KafkaOutbox
 from services.kafka.partition import Partition
 from services.kafka.topics import Topics
+from services.lag import NOTHING, Reached, behind_on, undecided
 from services.settings import Settings
+from services.tallies import Behind, Lag
 
 APART_S: Final = 1.0
 
 _PROCESS: Final = re.compile(r"defter-(writer|publisher|projector|ticker)\b.*?-(\d+)(-lock)?")
 
 _HOW_FAR: Final = """
-select next, epoch, (select coalesce(max(notification_id), 0) from journal.shard_{shard}_events) as position,
-       (select coalesce(max("offset"), -1) from journal.dead_letters where "partition" = {shard}) as letter
+select next, replied, (select coalesce(max(notification_id), 0) from journal.shard_{shard}_events)
   from journal.offsets where shard = {shard}"""
+
+_DEAD: Final = """
+select reason, count(*) from journal.dead_letters where "partition" = %s group by reason order by reason"""
 
 _CONNECTIONS: Final = """
 select application_name, coalesce(host(client_addr), 'local'), extract(epoch from now() - backend_start)::float8,
@@ -38,22 +42,32 @@ select application_name, coalesce(host(client_addr), 'local'), extract(epoch fro
 
 
 class Shard(Struct, frozen=True, kw_only=True):
-    """How far a shard has come. Lags are what is behind: commands, and positions of the journal. Rates are a second."""
+    """How far a shard has come.
+
+    Lags are what is behind: commands, and positions of the journal; those in seconds are the age of the oldest that
+    waits. Rates are a second. `replies_lag` counts commands whose replies, where asked for, may not be sent yet.
+    """
 
     type: str = "shard"
     shard: int
     commands: int
     next: int
     lag: int
+    lag_s: float
     commands_per_s: int
+    replies_lag: int
     position: int
     published: int
     publisher_lag: int
+    publisher_lag_s: float
     published_per_s: int
     projected: int
     projector_lag: int
+    projector_lag_s: float
     projected_per_s: int
-    dead_letters_pending: bool
+    dead_letters: dict[str, int]
+    dead_letters_unpublished: int
+    oldest_unpublished_s: float
 
 
 class Process(Struct, frozen=True, kw_only=True):
@@ -68,17 +82,24 @@ class Process(Struct, frozen=True, kw_only=True):
     since_s: int | None
 
 
+_Connected = tuple[str, str | None, float | None, bool]
+"""Name, host, age in seconds, and whether it holds the lock."""
+
+
 class _Sample(Struct, frozen=True):
-    """How far a shard had come at a moment."""
+    """How far a shard had come at a moment, and what waited for whom."""
 
     at_s: float
-    commands: int
     next: int
+    replied: int
     position: int
     published: int
-    letter: int
-    lettered: int
     projected: int
+    undecided: Lag
+    unpublished: Lag
+    unprojected: Lag
+    letters: Lag
+    dead: dict[str, int]
 
 
 async def status(settings: Settings, partitions: int) -> tuple[list[Shard], list[Process]]:
@@ -96,18 +117,24 @@ def _told(number: int, before: _Sample, now: _Sample) -> Shard:
     elapsed_s = now.at_s - before.at_s
     return Shard(
         shard=number,
-        commands=now.commands,
+        commands=now.next + now.undecided.messages,
         next=now.next,
-        lag=max(0, now.commands - now.next),
+        lag=now.undecided.messages,
+        lag_s=round(now.undecided.seconds, 1),
         commands_per_s=round((now.next - before.next) / elapsed_s),
+        replies_lag=now.next - now.replied,
         position=now.position,
         published=now.published,
-        publisher_lag=max(0, now.position - now.published),
+        publisher_lag=now.unpublished.messages,
+        publisher_lag_s=round(now.unpublished.seconds, 1),
         published_per_s=round((now.published - before.published) / elapsed_s),
         projected=now.projected,
-        projector_lag=max(0, now.position - now.projected),
+        projector_lag=now.unprojected.messages,
+        projector_lag_s=round(now.unprojected.seconds, 1),
         projected_per_s=round((now.projected - before.projected) / elapsed_s),
-        dead_letters_pending=now.letter > now.lettered,
+        dead_letters=now.dead,
+        dead_letters_unpublished=now.letters.messages,
+        oldest_unpublished_s=round(max(now.unpublished.seconds, now.letters.seconds), 1),
     )
 
 
@@ -117,12 +144,26 @@ async def _sample(settings: Settings, shard: int) -> _Sample:
     outputs = KafkaOutbox(kafka, topics.events, shard), KafkaOutbox(kafka, topics.dead_letters, shard)
     try:
         at_s = time.monotonic()
-        published, lettered = await asyncio.gather(_tail(outputs[0], "position"), _tail(outputs[1], "offset"))
+        # From the end of the way to its beginning, so that what moves meanwhile is seen as a lag rather than as a lead.
         projected = await asyncio.to_thread(_projected, settings, shard)
-        row = await asyncio.to_thread(_row, settings, shard)
-        end = (await commands.bounds()).end
-        following, _, position, letter = row
-        return _Sample(at_s, end, following, position, max(published, 0), letter, lettered, projected)
+        published, lettered = await asyncio.gather(_tail(outputs[0], "position"), _tail(outputs[1], "offset"))
+        published = max(published, 0)
+        kept = await asyncio.to_thread(_kept, settings, shard, Reached(published, lettered), Reached(projected))
+        (following, replied, position), (unpublished, letters), (unprojected, _), dead = kept
+        waiting = await undecided(commands, following)
+        return _Sample(
+            at_s,
+            following,
+            replied,
+            position,
+            published,
+            projected,
+            waiting,
+            unpublished,
+            unprojected,
+            letters or NOTHING,
+            dead,
+        )
     finally:
         await asyncio.gather(commands.close(), *(output.close() for output in outputs))
 
@@ -134,11 +175,17 @@ async def _tail(output: KafkaOutbox, header: str) -> int:
     return int(said) if said is not None else -1
 
 
-def _row(settings: Settings, shard: int) -> tuple[Any, ...]:
+def _kept(
+    settings: Settings, shard: int, published: Reached, projected: Reached
+) -> tuple[tuple[int, int, int], Behind, Behind, dict[str, int]]:
+    """Return how far the journal has come, what of it waits for publisher and projector, and the dead letters in it."""
     with _connected(settings.database(shard)) as connection:
+        dead = dict(connection.execute(_DEAD, (shard,)).fetchall())
         row = connection.execute(_HOW_FAR.replace("{shard}", str(shard)).encode()).fetchone()
         assert row is not None, f"shard {shard} has no row in journal.offsets"
-        return row
+        following, replied, position = row
+        behind = behind_on(connection, shard, published), behind_on(connection, shard, projected)
+        return (following, replied, position), *behind, dead
 
 
 def _projected(settings: Settings, shard: int) -> int:
@@ -153,7 +200,7 @@ def _projected(settings: Settings, shard: int) -> int:
 
 
 def _processes(settings: Settings, shard: int) -> list[Process]:
-    rows: list[tuple[str, str, float, bool]] = []
+    rows: list[_Connected] = []
     for dsn in dict.fromkeys((settings.database(shard), settings.read_database(shard))):
         with _connected(dsn) as connection:
             rows += connection.execute(_CONNECTIONS).fetchall()
@@ -162,7 +209,7 @@ def _processes(settings: Settings, shard: int) -> list[Process]:
     return [_process(part, shard, rows) for part in parts]
 
 
-def _process(part: str, shard: int, rows: list[tuple[str, str, float, bool]]) -> Process:
+def _process(part: str, shard: int, rows: list[_Connected]) -> Process:
     """Tell who works on a shard. A writer is at work when it is connected; of the others, who holds the lock."""
     mine = []
     for name, host, since_s, locked in rows:
@@ -171,14 +218,15 @@ def _process(part: str, shard: int, rows: list[tuple[str, str, float, bool]]) ->
             mine.append((match[3] is not None, locked, host, since_s))
     waiting = sum(of_lock and not locked for of_lock, locked, _, _ in mine)
     live = [(since_s, host) for of_lock, locked, host, since_s in mine if locked or (part == "writer" and not of_lock)]
-    oldest = max(live, default=None)
+    # Of the connections of others a user without `pg_read_all_stats` sees the name, and neither host nor age.
+    oldest = max(live, key=lambda one: one[0] or 0, default=(None, None))
     return Process(
         process=part,
         shard=shard,
         live=bool(live),
         standing_by=waiting,
-        host=oldest[1] if oldest else None,
-        since_s=round(oldest[0]) if oldest else None,
+        host=oldest[1],
+        since_s=None if oldest[0] is None else round(oldest[0]),
     )
 
 

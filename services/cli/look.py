@@ -32,7 +32,7 @@ def watch(ledger: str | None, every: bool, timeout_s: float, **how: Any) -> None
         wait_for(_watch(settings, of, timeout_s, **how))
 
 
-@commands.command(epilog=options.example("defter status"))
+@commands.command(epilog=options.example("defter status", "defter status --json"))
 @options.as_json
 @options.timeout
 def status(as_json: bool, timeout_s: float) -> None:
@@ -88,16 +88,21 @@ async def _watch(
 
 def _show_shards(shards: Any) -> None:
     columns = [screen.amount("shard"), screen.Column("what"), screen.amount("has come to"), screen.amount("of")]
+    columns += [screen.amount("lag"), screen.amount("oldest, s"), screen.amount("a second")]
     rows = []
-    for one in shards:
-        rows += [
-            (one.shard, "commands decided", one.next, one.commands, one.lag, one.commands_per_s),
-            (one.shard, "events published", one.published, one.position, one.publisher_lag, one.published_per_s),
-            (one.shard, "events projected", one.projected, one.position, one.projector_lag, one.projected_per_s),
-        ]
-    screen.table([*columns, screen.amount("lag"), screen.amount("a second")], rows)
-    if any(one.dead_letters_pending for one in shards):
-        screen.say("dead letters wait to be published")
+    for it in shards:
+        here = (it.shard, "commands decided", it.next, it.commands, it.lag, it.lag_s, it.commands_per_s)
+        out = (it.published, it.position, it.publisher_lag, it.publisher_lag_s, it.published_per_s)
+        read = (it.projected, it.position, it.projector_lag, it.projector_lag_s, it.projected_per_s)
+        rows += [here, (it.shard, "events published", *out), (it.shard, "events projected", *read)]
+    screen.table(columns, rows)
+    for it in shards:
+        if it.dead_letters:
+            said = ", ".join(f"{count} {reason}" for reason, count in it.dead_letters.items())
+            waiting = f"; {it.dead_letters_unpublished} not published yet" if it.dead_letters_unpublished else ""
+            screen.say(f"shard {it.shard}: dead letters: {said}{waiting}")
+        if it.replies_lag:
+            screen.say(f"shard {it.shard}: replies to the last {it.replies_lag} commands may not be sent yet")
 
 
 def _show_processes(processes: Any) -> None:

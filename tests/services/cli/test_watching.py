@@ -117,6 +117,18 @@ def test_nothing_waits_in_a_quiet_house_and_every_part_says_so(metrics: Metrics)
         assert total(samples, metric) == 0
 
 
+def test_status_tells_on_a_terminal_how_far_all_has_come(defter: Program, metrics: Metrics) -> None:
+    until(metrics, lambda now: not total(now, "defter_lag_messages"))
+
+    shards = [one for one in defter.json("status") if one["type"] == "shard"]
+
+    assert sum(one["next"] for one in shards) == 10
+    assert sum(one["dead_letters"].get("MALFORMED", 0) for one in shards) == 1
+    shown = defter.ok("status")
+    assert "oldest, s" in shown
+    assert "dead letters: 1 MALFORMED\n" in shown
+
+
 def asked_for(expression: str) -> Iterator[str]:
     """Give the names of the metrics in an expression of Prometheus' language; it fails where that is none."""
 
