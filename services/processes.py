@@ -7,14 +7,14 @@ The story of a command goes on in `services.writer`, that of an event in `servic
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Any, Final
 
 import structlog
 
-from services.errors import Away
+from services.errors import Away, WrongSetting
 from services.journal.ports import OtherWriter
 from services.journal.postgres import PostgresJournal
 from services.kafka.dispatch import Dispatch
@@ -155,16 +155,18 @@ async def publisher(
     readiness: Readiness,
     stop: asyncio.Event,
     *,
+    shards: Collection[int] = (),
     from_position: int | None = None,
     tallies: Tallies | None = None,
     point: Point = no_point,
 ) -> None:
-    """Publish every shard's journal, until `stop`; for each shard wait until nobody else does.
+    """Publish the journals of shards, until `stop`; for each shard wait until nobody else does.
 
     Args:
         settings: where everything is.
         readiness: is told while something is waited for.
         stop: ends the run after the page in flight.
+        shards: which; all of them where none is named.
         from_position: the position to publish after, where what was published before is gone.
         tallies: count what is done.
         point: called between a page and the next.
@@ -176,7 +178,7 @@ async def publisher(
     tallies = tallies or Tallies()
     works = [
         publish(settings, installed, shard, readiness, tallies, from_position=from_position, point=point)
-        for shard in range(installed.partitions)
+        for shard in _named(shards, installed)
     ]
     await until(stop, *works, _watch(settings))
 
@@ -186,10 +188,13 @@ async def projector(
     readiness: Readiness,
     stop: asyncio.Event,
     *,
+    shards: Collection[int] = (),
     tallies: Tallies | None = None,
     point: Point = no_point,
 ) -> None:
-    """Keep the read models of every shard, all generations, until `stop`; for each wait until nobody else does.
+    """Keep the read models of shards, all generations, until `stop`; for each wait until nobody else does.
+
+    They are those of `shards`, or of all where none is named.
 
     Raises:
         Unexpected: a dependency is not the one expected.
@@ -200,7 +205,7 @@ async def projector(
         await patiently(f"projector {shard}", partial(check_shard, settings, shard, installed), readiness)
         await keep(settings, shard, readiness, tallies=tallies, point=point)
 
-    await until(stop, *map(kept, range(installed.partitions)))
+    await until(stop, *map(kept, _named(shards, installed)))
 
 
 async def ticker(
@@ -213,6 +218,13 @@ async def ticker(
     """
     installed = await patiently("ticker", lambda: check_installation(settings), readiness)
     await until(stop, tick(settings, installed.partitions, readiness, tallies=tallies), _watch(settings))
+
+
+def _named(shards: Collection[int], installed: Installed) -> Collection[int]:
+    for shard in shards:
+        if shard >= installed.partitions:
+            raise WrongSetting(f"there is no shard {shard}; expected 0 to {installed.partitions - 1}")
+    return frozenset(shards) or range(installed.partitions)
 
 
 async def _undecided(commands: Partition, tally: WriterTally) -> Behind:

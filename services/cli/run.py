@@ -28,26 +28,33 @@ def writer() -> None:
     _serve("writer", processes.writer)
 
 
-@commands.command(epilog=options.example("defter publisher"))
+_shards = click.option(
+    "--shard", "shards", type=click.IntRange(0), multiple=True, metavar="N", help="Of this shard only; again for more."
+)
+
+
+@commands.command(epilog=options.example("defter publisher", "defter publisher --shard 0 --shard 1"))
+@_shards
 @click.option(
     "--from-position",
     type=click.IntRange(0),
     metavar="P",
     help="Publish what comes after this position, where what was published before is gone.",
 )
-def publisher(from_position: int | None) -> None:
+def publisher(shards: tuple[int, ...], from_position: int | None) -> None:
     """Publish the journal: events and dead letters, bytes untouched. One lives per shard; more stand by."""
     from services import processes
 
-    _serve("publisher", processes.publisher, from_position=from_position)
+    _serve("publisher", processes.publisher, shards=shards, from_position=from_position)
 
 
-@commands.command(epilog=options.example("defter projector"))
-def projector() -> None:
+@commands.command(epilog=options.example("defter projector", "defter projector --shard 2 --shard 3"))
+@_shards
+def projector(shards: tuple[int, ...]) -> None:
     """Keep the read models. One lives per shard; more stand by."""
     from services import processes
 
-    _serve("projector", processes.projector)
+    _serve("projector", processes.projector, shards=shards)
 
 
 @commands.command(epilog=options.example("defter ticker"))

@@ -16,11 +16,12 @@ from psycopg.conninfo import conninfo_to_dict
 from services import processes
 from services.dev import Addresses, ports
 from services.dev.postgres import Postgres
-from services.errors import Unexpected
+from services.errors import Unexpected, WrongSetting
 from services.health import Health
 from services.kafka.ports import Message
 from services.kafka.topics import delete
 from services.setup import setup
+from services.status import status
 from tests.services.cli.program import Program, as_lines, deposit, move
 from tests.system.checks import check
 from tests.system.conftest import MakeHouse
@@ -105,6 +106,29 @@ async def test_a_shard_that_was_set_up_elsewhere_is_not_made_anew(two_servers: H
     assert "shard 2 was set up before, and not in the database" in done.stderr
     assert "does not hold shard 2" in examined.stdout
     assert shards_of(two_servers.settings.database(HERE[0])) == set(HERE)
+
+
+async def test_a_publisher_and_a_projector_may_be_of_some_shards_only(two_servers: House) -> None:
+    settings, stop = two_servers.settings, asyncio.Event()
+    await setup(settings, PARTITIONS)
+    health = Health("test")
+    works = [
+        asyncio.create_task(processes.publisher(settings, health, stop, shards=HERE)),
+        asyncio.create_task(processes.projector(settings, health, stop, shards=THERE)),
+    ]
+
+    async with asyncio.timeout(PATIENTLY_S):
+        while True:
+            _, told = await status(settings, PARTITIONS)
+            live = {(one.process, one.shard) for one in told if one.live}
+            if len(live) >= PARTITIONS:
+                break
+    stop.set()
+    await asyncio.gather(*works)
+
+    assert live == {*(("publisher", shard) for shard in HERE), *(("projector", shard) for shard in THERE)}
+    with pytest.raises(WrongSetting, match="there is no shard 4; expected 0 to 3"):
+        await processes.publisher(settings, health, stop, shards=[4])
 
 
 @pytest.mark.parametrize("process", [processes.writer, processes.publisher, processes.projector])
