@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import ssl
 import subprocess
 import sys
 import time
@@ -15,6 +16,9 @@ from typing import Any
 
 import pytest
 
+import defter_client as client
+from defter_client import Client, Login
+from defter_client.schemas.commands import OpenLedger
 from services.dev import archive, ports
 from services.errors import Unexpected
 from services.kafka.outbox import KafkaOutbox
@@ -27,7 +31,7 @@ from tests.system.processes import ROOT
 from tests.system.secured import ADMIN, Servers
 
 WRONG = "hunter2-is-wrong"
-REPLIES = "replies.shop"
+REPLIES = "defter.replies.shop"
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +147,24 @@ async def test_a_producer_may_write_commands_and_a_subscriber_read_events_and_no
     finally:
         for each in (commands, events, replies):
             await each.close()
+
+
+async def test_the_client_for_python_gets_along_with_these_rights(servers: Servers, logs: Path) -> None:
+    def connect(user: str, password: str | None = None, replies: str | None = None) -> Client:
+        login = Login(user, password or servers.passwords[user], "SCRAM-SHA-256")
+        tls = ssl.create_default_context(cafile=servers.ca)
+        return Client.connect(servers.kafka.bootstrap, tls=tls, login=login, replies=replies)
+
+    async with connect("shop", replies="shop") as shop, connect("billing") as billing:
+        reply = await shop.send(OpenLedger(id="1", ledger="of-the-client"))
+        event = await anext(billing.subscribe("of-the-client"))
+    with pytest.raises(client.Unexpected, match="refuses the login") as refused:
+        await connect("shop", WRONG).__aenter__()
+    with pytest.raises(client.Unexpected, match=r"refuses.*Topic"):
+        await connect("billing", replies="shop").__aenter__()
+
+    assert (reply.outcome, reply.sequence, event.command) == ("accepted", 1, "1")
+    assert WRONG not in str(refused.value)
 
 
 @pytest.mark.parametrize(

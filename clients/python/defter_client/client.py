@@ -83,8 +83,10 @@ class Client:
             Unexpected: there is no such installation, or the login or a right is refused.
         """
         commands, events, to = f"{self._prefix}commands", f"{self._prefix}events", self._replies_to
-        found = await kafka.partitions(self._kafka, [events, *([commands] if to else [])], to)
-        self._partitions = found[events]
+        # Both have the same number of partitions, and who sends need not be allowed to see events.
+        known = commands if to else events
+        found = await kafka.partitions(self._kafka, [known], to)
+        self._partitions = found[known]
         if to:
             replies = Replies(self._kafka, to, found[to])
             self._open.push_async_callback(replies.close)
