@@ -10,15 +10,20 @@ from typing import Final
 
 import msgspec
 
-from schemas.codec import decode_event, id_key
+from schemas.codec import decode_event
 from schemas.events import AccountChanged, Event, HeldMovement, HoldExpired, HoldPlaced, HoldReleased, TransferPosted
 from schemas.lean import TRANSFER, LeanPosting, LeanTransfer, decode_transfer
 from schemas.values import Policy
-from services.journal.streams import Told
 from services.verify.fault import Check, Fault
 
 Pot = tuple[str, str, str]
 """Source, destination and unit."""
+
+Used = tuple[str, int, int | None]
+"""The id of a command, the sequence of its event, and what that reverses."""
+
+Stored = tuple[bytes, int, int, str, bytes]
+"""An event as it is stored: the id of its ledger, its position, its sequence, its tag and its bytes."""
 
 _FRESH: Final = sha256()
 _TIME: Final = 24
@@ -49,6 +54,9 @@ class Place:
         self.told = 0
 
 
+_NOWHERE: Final[dict[str, Place]] = {}
+
+
 class Ids:
     """The ids that events of several ledgers used up."""
 
@@ -60,12 +68,13 @@ class Ids:
         self.sequences: list[int] = []
         self.reverses: list[int | None] = []
 
-    def add(self, ledger: str, command: str, sequence: int, reverses: int | None) -> None:
-        """Note one more."""
-        self.ledgers.append(ledger)
-        self.keys.append(id_key(ledger, command))
-        self.sequences.append(sequence)
-        self.reverses.append(reverses)
+    def add(self, ledger: str, used: "list[Used]") -> None:
+        """Note those of one ledger."""
+        start = f"{ledger}\n".encode()
+        self.keys += [sha256(start + command.encode()).digest()[:16] for command, _, _ in used]
+        self.ledgers += [ledger] * len(used)
+        self.sequences += [sequence for _, sequence, _ in used]
+        self.reverses += [reverses for _, _, reverses in used]
 
 
 class Audit:
@@ -88,39 +97,43 @@ class Audit:
         self._heads: dict[str, bytes] = {}
         self._holds: dict[str, dict[Pot, int]] = {}
 
-    def take(self, rows: Sequence[Told], seals: dict[int, bytes], ids: Ids) -> None:
-        """Take in the next events, and note the ids that they use up.
+    def take(self, rows: Sequence[Stored], seals: dict[int, bytes]) -> list[Used]:
+        """Take in the next events.
 
         Args:
             rows: as they are stored, in the order of their sequences.
             seals: those stored of these sequences.
-            ids: what to add to.
+
+        Returns:
+            The ids that they used up.
 
         Raises:
             Fault: something is not as it must be.
         """
-        for told in rows:
-            _, sequence, tag, data = told
-            self._follow(told)
+        used: list[Used] = []
+        for _, position, sequence, tag, data in rows:
+            self._follow(position, sequence, tag, data)
             try:
                 if tag == TRANSFER:
                     transfer = decode_transfer(data)
-                    self._transfer(sequence, transfer)
-                    command, kind, reverses = transfer.command, transfer.kind, None
-                    if kind == _REVERSAL:
-                        reverses = getattr(decode_event(data), "reverses", None)
-                    ids.add(self.ledger, command, sequence, reverses)
+                    command, kind = transfer.command, transfer.kind
+                    used.append((command, sequence, _reversed(data) if kind == _REVERSAL else None))
                     self.outcomes = hash((self.outcomes, command, kind))
+                    self._transfer(sequence, transfer)
                 else:
-                    self._other(decode_event(data), ids)
+                    event = decode_event(data)
+                    if event.command is not None:
+                        used.append((event.command, sequence, None))
+                    self.outcomes = hash((self.outcomes, event.command, None))
+                    self._other(event)
             except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
                 raise self._fault(Check.BYTES, f"the bytes are no event: {error}") from None
             if sequence in seals:
                 self._compare(sequence, seals[sequence])
+        return used
 
-    def _follow(self, told: Told) -> None:
+    def _follow(self, position: int, sequence: int, tag: str, data: bytes) -> None:
         """See that an event is the next, and that its row says of it what its bytes say."""
-        position, sequence, tag, data = told
         if sequence != self.sequence + 1:
             raise Fault(Check.SEQUENCES, self.ledger, self.sequence + 1, f"it is missing: {sequence} follows")
         self.sequence = sequence
@@ -140,24 +153,30 @@ class Audit:
         self._seal = link.digest()
 
     def _transfer(self, sequence: int, transfer: LeanTransfer) -> None:
+        """Add up what a transfer moved. Most events are one: this is where the time goes."""
+        unit, moved, index = "", 0, 0
         sums: dict[str, int] = {}
         sources: list[Place] = []
-        for index, posting in enumerate(transfer.postings):
-            account, unit, amount = posting.account, posting.unit, posting.amount
-            place = self._place(account, unit)
-            debits, credits_ = place.debits, place.credits
+        for posting in transfer.postings:
+            if posting.unit != unit:
+                sums[unit] = sums.get(unit, 0) + moved
+                unit, moved = posting.unit, 0
+                places = self.places.get(unit, _NOWHERE)
+            amount = posting.amount
+            place = places.get(posting.account) or self._place(posting.account, unit)
             if amount < 0:
-                debits = place.debits = debits - amount
+                place.debits -= amount
                 sources.append(place)
             else:
-                credits_ = place.credits = credits_ + amount
-            if posting.debits != debits or posting.credits != credits_:
-                raise self._fault(Check.TOTALS, _other_totals(posting, debits, credits_))
-            place.told = hash((place.told, sequence, index, amount, debits, credits_))
-            sums[unit] = sums.get(unit, 0) + amount
-        for unit, moved in sums.items():
-            if moved:
-                raise self._fault(Check.SUMS, f"its postings in {unit} add up to {moved}")
+                place.credits += amount
+            if posting.debits != place.debits or posting.credits != place.credits:
+                raise self._fault(Check.TOTALS, _other_totals(posting, place))
+            place.told = hash((place.told, sequence, index, amount, posting.debits, posting.credits))
+            moved += amount
+            index += 1  # noqa: SIM113 - counting by hand spares a tuple for every posting there is
+        sums[unit] = sums.get(unit, 0) + moved
+        if any(sums.values()):
+            raise self._fault(Check.SUMS, f"its postings add up to {sums}")
         if transfer.hold is not None:
             self._capture(transfer.hold, transfer)
         for place in sources:
@@ -165,12 +184,7 @@ class Audit:
             if least is not None and place.credits - place.debits - place.held < least:
                 raise self._below(place)
 
-    def _other(self, event: Event, ids: Ids) -> None:
-        if event.command is not None:
-            ids.add(self.ledger, event.command, event.sequence, None)
-            self.outcomes = hash((self.outcomes, event.command, None))
-        else:
-            self.outcomes = hash((self.outcomes, None, None))
+    def _other(self, event: Event) -> None:
         match event:
             case AccountChanged():
                 self._account(event)
@@ -259,11 +273,16 @@ class Audit:
         return Fault(check, self.ledger, self.sequence, detail)
 
 
-def _other_totals(posting: LeanPosting, debits: int, credits_: int) -> str:
+def _other_totals(posting: LeanPosting, place: Place) -> str:
     return (
-        f"{posting.account} has debits {debits} and credits {credits_} in {posting.unit}, "
+        f"{posting.account} has debits {place.debits} and credits {place.credits} in {posting.unit}, "
         f"and its posting says {posting.debits} and {posting.credits}"
     )
+
+
+def _reversed(data: bytes) -> int | None:
+    event = decode_event(data)
+    return event.reverses if isinstance(event, TransferPosted) else None
 
 
 def _pots(movements: Sequence[HeldMovement]) -> dict[Pot, int]:

@@ -7,36 +7,37 @@ is all that lies between two ids, whether its ledger is known or not.
     at the sequence that read models have come to -> read_models.compare
 """
 
+import gc
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from services.journal import arrays
 from services.journal.recorder import ledger_id, of_shard
-from services.journal.streams import Told, ahead
+from services.journal.streams import ahead
 from services.kafka.topics import partition_of
 from services.verify import read_models
-from services.verify.audit import Audit, Ids
+from services.verify.audit import Audit, Ids, Stored
 from services.verify.fault import Check, Fault
 from services.verify.moment import Moment
 from services.verify.read_models import Generation
 
 _PAGE: Final = """
-select originator_id, notification_id, originator_version, topic, state from journal.shard_{shard}_events
+select uuid_send(originator_id), notification_id, originator_version, topic, state from journal.shard_{shard}_events
  where (originator_id, originator_version) > (%b, %b) and originator_id <= %b
  order by originator_id, originator_version limit %b"""
 
 _SEALS: Final = b"""
-select originator_id, sequence, seal from journal.seals join journal.ledgers using (originator_id)
+select uuid_send(originator_id), sequence, seal from journal.seals join journal.ledgers using (originator_id)
  where (originator_id, sequence) > (%b, %b) and (originator_id, sequence) <= (%b, %b) and shard = %b
  order by originator_id, sequence"""
 
-_LEDGERS: Final = (
-    b"select originator_id, name from journal.ledgers where shard = %b and originator_id between %b and %b"
-)
+_LEDGERS: Final = b"""
+select uuid_send(originator_id), name from journal.ledgers where shard = %b and originator_id between %b and %b"""
 
 # The ids that are not as they should be, of those that events used up.
 _IDS: Final = """
@@ -95,6 +96,9 @@ def verify(stretch: Stretch, progress: Callable[[int], None] = lambda _: None) -
         if stretch.read_dsn:
             reads = stack.enter_context(closing(Moment(stretch.read_dsn, stretch.read_snapshot)))
         thread = stack.enter_context(ThreadPoolExecutor(1))
+        # Nothing here makes cycles, and looking for them among millions of places takes longer than all else.
+        stack.callback(gc.enable if gc.isenabled() else gc.disable)
+        gc.disable()
         return _Walk(stretch, journal, lookups, reads, thread).walk(progress)
 
 
@@ -110,8 +114,8 @@ class _Walk:
         self._reads = reads
         self._thread = thread
         self._looking: Future[list[Fault]] | None = None
-        self._names: dict[UUID, str] = dict(journal.rows(_LEDGERS, (stretch.shard, stretch.first, stretch.last)))
-        self._met: set[UUID] = set()
+        self._names: dict[bytes, str] = dict(journal.rows(_LEDGERS, (stretch.shard, stretch.first, stretch.last)))
+        self._met: set[bytes] = set()
         self._generations = read_models.generations(reads, stretch.shard) if reads else []
         self._audit: Audit | None = None
         self._events = self._ids = 0
@@ -120,8 +124,8 @@ class _Walk:
     def walk(self, progress: Callable[[int], None]) -> Found:
         for rows, seals in ahead(self._pages()):
             ids = Ids()
-            for originator, of_ledger in groupby(rows, key=lambda row: row[0]):
-                self._take(originator, [Told._make(row[1:]) for row in of_ledger], seals.pop(originator, {}), ids)
+            for originator, of_ledger in groupby(rows, key=itemgetter(0)):
+                self._take(originator, list(of_ledger), seals.pop(originator, {}), ids)
             for originator, left in seals.items():
                 # The events of these are behind us, or never were.
                 self._seal_too_many(originator, min(left))
@@ -135,15 +139,15 @@ class _Walk:
             self._fault(Fault(Check.SEQUENCES, self._names[originator], 1, "the ledger is open, and has no event"))
         return Found(len(self._met), self._events, self._ids, list(self._faults.values()))
 
-    def _pages(self) -> Iterator[tuple[list[tuple[Any, ...]], dict[UUID, dict[int, bytes]]]]:
+    def _pages(self) -> Iterator[tuple[list[Stored], dict[bytes, dict[int, bytes]]]]:
         """Give events in the order of ledger and sequence, each page with the seals up to its end."""
         stretch = self._stretch
         page, shard = of_shard(_PAGE, stretch.shard), stretch.shard
         after = (stretch.first, 0)
         while True:
-            rows = self._journal.rows(page, (*after, stretch.last, _ROWS))
-            upto = (rows[-1][0], rows[-1][2]) if len(rows) == _ROWS else (stretch.last, _BEYOND)
-            seals: dict[UUID, dict[int, bytes]] = {}
+            rows: list[Any] = self._journal.rows(page, (*after, stretch.last, _ROWS))
+            upto = (UUID(bytes=rows[-1][0]), rows[-1][2]) if len(rows) == _ROWS else (stretch.last, _BEYOND)
+            seals: dict[bytes, dict[int, bytes]] = {}
             for originator, sequence, seal in self._journal.rows(_SEALS, (*after, *upto, shard)):
                 seals.setdefault(originator, {})[sequence] = seal
             yield rows, seals
@@ -151,7 +155,7 @@ class _Walk:
                 return
             after = upto
 
-    def _take(self, originator: UUID, rows: list[Told], seals: dict[int, bytes], ids: Ids) -> None:
+    def _take(self, originator: bytes, rows: list[Stored], seals: dict[int, bytes], ids: Ids) -> None:
         """Take in what a page holds of one ledger."""
         if originator not in self._met:
             self._end()
@@ -162,7 +166,7 @@ class _Walk:
             return
         try:
             for part, generation in self._parts(audit.ledger, rows):
-                audit.take(part, seals, ids)
+                ids.add(audit.ledger, audit.take(part, seals))
                 if generation and self._reads:
                     read_models.compare(self._reads, generation, audit)
             if too_many := [sequence for sequence in seals if sequence > audit.sequence]:
@@ -170,12 +174,13 @@ class _Walk:
         except Fault as fault:
             self._fault(fault)
 
-    def _begin(self, originator: UUID) -> None:
+    def _begin(self, originator: bytes) -> None:
         name = self._names.get(originator)
         self._audit = None
         if name is None:
-            self._fault(Fault(Check.LEDGERS, str(originator), 1, "events of a ledger that was never opened here"))
-        elif ledger_id(name) != originator.bytes or partition_of(name, self._stretch.partitions) != self._stretch.shard:
+            unknown = str(UUID(bytes=originator))
+            self._fault(Fault(Check.LEDGERS, unknown, 1, "events of a ledger that was never opened here"))
+        elif ledger_id(name) != originator or partition_of(name, self._stretch.partitions) != self._stretch.shard:
             self._fault(Fault(Check.LEDGERS, name, None, "it is stored under another id, or in another shard"))
         else:
             self._audit = Audit(name)
@@ -192,18 +197,18 @@ class _Walk:
                 detail = f"the read models of {generation.schema} have it, and the journal has not"
                 self._fault(Fault(Check.READ_MODELS, audit.ledger, audit.sequence + 1, detail))
 
-    def _parts(self, ledger: str, rows: list[Told]) -> Iterator[tuple[Sequence[Told], Generation | None]]:
+    def _parts(self, ledger: str, rows: list[Stored]) -> Iterator[tuple[Sequence[Stored], Generation | None]]:
         """Divide a page where read models have come to."""
-        begin, first = 0, rows[0].sequence
+        begin, first, last = 0, rows[0][2], rows[-1][2]
         stops = sorted((generation.sequences.get(ledger, 0), generation) for generation in self._generations)
         for sequence, generation in stops:
-            if first <= sequence <= rows[-1].sequence:
+            if first <= sequence <= last:
                 yield rows[begin : sequence - first + 1], generation
                 begin = sequence - first + 1
         yield rows[begin:], None
 
-    def _seal_too_many(self, originator: UUID, sequence: int) -> None:
-        name = self._names.get(originator, str(originator))
+    def _seal_too_many(self, originator: bytes, sequence: int) -> None:
+        name = self._names.get(originator) or str(UUID(bytes=originator))
         self._fault(Fault(Check.SEALS, name, sequence, "it was sealed, and is not there"))
 
     def _look_up(self, ids: Ids) -> None:
