@@ -26,7 +26,14 @@ from tests.services.cli.program import DEFTER, Program, as_lines
 GUIDE = Path(__file__).parents[3] / "docs" / "dead-letters.md"
 NO = 1
 WRONG_USE = 2
-HEADERS = (("reply-to", b"replies.of-alice"), ("odd", None), ("content-type", b"application/json"))
+HEADERS = (
+    ("reply-to", b"replies.of-alice"),
+    ("odd", None),
+    ("content-type", b"application/json"),
+    ("ce_specversion", b"1.0"),
+    ("ce_id", b"alice"),
+)
+"""Those of a CloudEvent in binary mode, whose id must be the command's, and others."""
 
 
 @pytest.fixture
@@ -91,7 +98,7 @@ def test_what_was_no_command_is_sent_again_only_when_it_was_corrected(
     as_it_is, _ = defter.json("dead-letters", "redrive", said(dead), code=NO)
     file.write_bytes(b"still no command")
     still, _ = defter.json("dead-letters", "redrive", said(dead), "--corrected", str(file), code=NO)
-    file.write_bytes(account(ledger, "alice") + b"\n")
+    file.write_bytes(account(ledger, "bob") + b"\n")
     corrected, _ = defter.json("dead-letters", "redrive", said(dead), "--corrected", str(file))
 
     assert "\\xff" in shown
@@ -101,9 +108,8 @@ def test_what_was_no_command_is_sent_again_only_when_it_was_corrected(
     (whole,) = defter.json("dead-letters", "show", said(dead))
     assert [one["corrected"] for one in whole["redriven"]] == [True]
     record = lying(defter, Place(**corrected["to"]))
-    assert record.value == account(ledger, "alice")
-    assert "content-type" not in dict(record.headers)
-    assert dict(record.headers)["reply-to"] == b"replies.of-alice"
+    assert record.value == account(ledger, "bob")
+    assert tuple(record.headers) == (("redriven-from", said(dead).encode()), *HEADERS[:2])
 
 
 def test_a_key_that_is_not_the_ledgers_is_mended_and_an_id_that_stands_for_something_else_is_not(
