@@ -4,7 +4,7 @@ Law: what is compared is what is said, not how it is packed. How pages were cut 
 no difference, so read models that were kept live equal those that were rebuilt.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
@@ -105,15 +105,18 @@ TABLES: Final[dict[str, Table]] = {
 """What there is to compare, the gravest first."""
 
 
-def compare(connection: psycopg.Connection[Any], left: str, right: str) -> Iterator[Compared]:
+def compare(
+    connection: psycopg.Connection[Any], left: str, right: str, tables: Iterable[str] = ()
+) -> Iterator[Compared]:
     """Compare two generations, table by table.
 
     Args:
         connection: in a transaction that sees one state of the database.
         left: the schema of one, such as `read_1`.
         right: that of the other.
+        tables: which; all of them if not said.
     """
-    for table in TABLES:
+    for table in tables or TABLES:
         found = digest(connection, left, table), digest(connection, right, table)
         differs = found[0] != found[1]
         yield Compared(table, *found, first_difference(connection, left, right, table) if differs else None)

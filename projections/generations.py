@@ -69,6 +69,7 @@ class Generation(NamedTuple):
 
     number: int
     changes: int
+    whole: bool = True
 
     @property
     def schema(self) -> str:
@@ -89,6 +90,7 @@ class Known(NamedTuple):
     live: bool
     built: bool
     changes: int
+    whole: bool
 
     @property
     def keepable(self) -> bool:
@@ -128,12 +130,18 @@ def create(cursor: Cursor[Any], number: int) -> None:
     cursor.execute("insert into read.generations (generation, shape, built) values (%s, %s, false)", (number, SHAPE))
 
 
-def begin(cursor: Cursor[Any]) -> int:
-    """Make an empty generation beside the others, and give its number, which no other ever had."""
+def begin(cursor: Cursor[Any], *, whole: bool = True) -> int:
+    """Make an empty generation beside the others, and give its number, which no other ever had.
+
+    Args:
+        cursor: of the role that owns the read models.
+        whole: else it is to have balances alone.
+    """
     cursor.execute("select pg_advisory_xact_lock(%s)", (_SETUP_LOCK,))
     cursor.execute("select nextval('read.generation_numbers')")
     ((number,),) = cursor.fetchall()
     create(cursor, number)
+    cursor.execute("update read.generations set whole = %s where generation = %s", (whole, number))
     return int(number)
 
 
@@ -187,7 +195,7 @@ def known(cursor: Cursor[Any]) -> list[Known]:
     Raises:
         NotPrepared: there are no read models at all.
     """
-    _ask(cursor, "select generation, shape, live, built, changes from read.generations order by generation", ())
+    _ask(cursor, "select generation, shape, live, built, changes, whole from read.generations order by generation", ())
     return [Known(*row) for row in cursor]
 
 
@@ -209,7 +217,7 @@ def find(cursor: Cursor[Any], number: int | None = None) -> Generation:
     """
     _ask(
         cursor,
-        "select generation, changes, shape from read.generations "
+        "select generation, changes, whole, shape from read.generations "
         "where generation = %(number)s or %(number)s::int is null and live",
         {"number": number},
     )
@@ -220,12 +228,12 @@ def find(cursor: Cursor[Any], number: int | None = None) -> Generation:
             if number is None
             else f"the database holds no generation {number}"
         )
-    generation, changes, shape = found
+    generation, changes, whole, shape = found
     if shape != SHAPE:
         raise NotPrepared(
             f"generation {generation} of the read models has shape {shape}, and this release keeps shape {SHAPE}"
         )
-    return Generation(generation, changes)
+    return Generation(generation, changes, whole)
 
 
 def hold(cursor: Cursor[Any], generation: Generation) -> None:

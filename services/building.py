@@ -12,12 +12,15 @@ from typing import Final
 from services.journal.ports import Row
 from services.journal.postgres import PostgresJournal
 from services.migrations import PROJECTOR
-from services.projector import PAGE, Projector
+from services.projector import Projector
 from services.settings import Settings
 from services.writer import Point, no_point
 
 Positions = dict[int, int]
 """How far shards have come in their journals, by number."""
+
+PAGE: Final = 100_000
+"""So many events a page, if there are as many. Nobody waits for them, and large pages are cheaper."""
 
 _LOOK_EVERY_S: Final = 0.01
 _TELL_EVERY_S: Final = 0.2

@@ -21,7 +21,7 @@ import psycopg
 import structlog
 from psycopg import sql
 
-from projections import generations
+from projections import alone, generations
 from projections.checkpoint import Gap, OtherProjector, digest_of
 from projections.generations import GenerationChanged, NotPrepared
 from projections.projection import Projection
@@ -50,10 +50,10 @@ PART: Final = 1000
 """So many are read and folded at once: few enough to stay in the processor's cache from one to the other."""
 
 REMEDY: Final = "run `defter setup`; `defter rebuild` where there are others"
-"""What to do where there are no read models of this release."""
 
 SHORTEST_PAUSE_S: Final = 0.05
 LONGEST_PAUSE_S: Final = 0.4
+_PAGE_BYTES: Final = 64 << 20
 _MANY_A_SECOND: Final = 10_000
 
 
@@ -165,13 +165,14 @@ class Projector:
 
     async def _fold(self, projection: Projection) -> int:
         """Take a page in, part by part: the next is read while one is folded. Return how many events it has."""
-        events = 0
+        events = weight = 0
         most = min(PART, self._page)
         rows = await self._read(projection.position, most)
         while rows:
             events += len(rows)
+            weight += sum([len(row.data) for row in rows])
             # A part that is not full was all there is, for now.
-            more = len(rows) == most and events < self._page
+            more = len(rows) == most and events < self._page and weight < _PAGE_BYTES
             ahead = asyncio.ensure_future(self._read(rows[-1].position, most)) if more else None
             try:
                 projection.fold(rows)
@@ -213,7 +214,7 @@ class Projector:
         with connection.cursor() as cursor:
             generation = generations.find(cursor, self._generation)
         connection.commit()
-        return Projection(connection, generation, self._journal.shard)
+        return alone.projection(connection, generation, self._journal.shard)
 
     def _disconnect(self) -> None:
         if self._connection is not None:

@@ -72,6 +72,7 @@ async def rebuild(
     place: Place,
     *,
     dry_run: bool = False,
+    whole: bool = True,
     rate: int | None = None,
     told: Told = lambda *_: None,
     point: Point = no_point,
@@ -82,6 +83,7 @@ async def rebuild(
         settings: where everything is.
         place: whose read models.
         dry_run: compare only; what was built is dropped.
+        whole: else balances alone are built and compared: only where that is all.
         rate: so many events a second, at most.
         told: is told what goes on.
         point: called at `begun`, `met`, `compared`, `caught up` and `swapped`, and in every page (see `Projector`).
@@ -90,9 +92,10 @@ async def rebuild(
         Away: a database does not answer any more. Run again, it goes on.
         Unexpected: somebody else rebuilds, or the journal is not whole.
     """
+    assert whole or dry_run, "what has balances alone is shown to nobody"
     async with alone(place.dsn):
         live = next((kept.known for kept in await all_kept(place) if kept.known.live), None)
-        building = await _begin(settings, place, rate, point)
+        building = await _begin(settings, place, Building(settings, place.dsn, 0, rate=rate, point=point), whole=whole)
         resumed_at = sum(building.positions.values())
         await point("begun")
         why = await obstacle(settings, place, live)
@@ -102,7 +105,7 @@ async def rebuild(
             building.told = lambda done, of: told("building", done, of)
             both = await _meet(place, building, other)
             await point("met")
-            compared = await _compared(both, other, building.number, told) if both else []
+            compared = await _compared(both, other, building.number, told, whole=whole) if both else []
             why = None if both else f"generation {other} stands still: no projector keeps it"
             await point("compared")
         if dry_run:
@@ -116,18 +119,19 @@ async def rebuild(
         return Rebuilt(building.number, live.number if live else None, resumed_at, building.positions, compared, why)
 
 
-async def _begin(settings: Settings, place: Place, rate: int | None, point: Point) -> Building:
-    """Go on with what was half-built, if it is of this journal and shape; anything else half-built is dropped."""
-    going_on: Building | None = None
+async def _begin(settings: Settings, place: Place, building: Building, *, whole: bool) -> Building:
+    """Go on with what is half-built, if it is of this journal, shape and kind; all else half-built is dropped."""
     for kept in await all_kept(place):
         if kept.known.built:
             continue
-        if going_on is None and not await obstacle(settings, place, kept.known):
-            going_on = Building(settings, place.dsn, kept.known.number, rate=rate, point=point)
-            going_on.positions = kept.positions
+        same = kept.known.whole == whole and not await obstacle(settings, place, kept.known)
+        if same and not building.number:
+            building.number, building.positions = kept.known.number, kept.positions
         else:
             await drop(place, kept.known.number)
-    return going_on or Building(settings, place.dsn, await asked(place.dsn, generations.begin), rate=rate, point=point)
+    if not building.number:
+        building.number = await asked(place.dsn, partial(generations.begin, whole=whole))
+    return building
 
 
 async def _meet(place: Place, building: Building, other: int) -> psycopg.Connection[Any] | None:
@@ -155,16 +159,16 @@ async def _meet(place: Place, building: Building, other: int) -> psycopg.Connect
         return await blocking(lambda: _looking_at(place.dsn, other))
 
 
-async def _compared(both: psycopg.Connection[Any], left: int, right: int, told: Told) -> list[Compared]:
+async def _compared(both: psycopg.Connection[Any], left: int, right: int, told: Told, *, whole: bool) -> list[Compared]:
     """Compare two generations in the transaction of `both`, and let go of that."""
 
     def compare() -> list[Compared]:
         found: list[Compared] = []
-        schemas = (schema_of(left), schema_of(right))
+        tables = tuple(TABLES) if whole else ("balances",)
         with both:
-            for one in comparing.compare(both, *schemas):
+            for one in comparing.compare(both, schema_of(left), schema_of(right), tables):
                 found.append(one)
-                told("comparing", len(found), len(TABLES))
+                told("comparing", len(found), len(tables))
         return found
 
     return await blocking(compare)

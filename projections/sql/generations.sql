@@ -13,9 +13,10 @@ create table if not exists read.generations (
 
 create unique index if not exists generations_live on read.generations (live) where live;
 
--- One that is not built yet is kept by nobody but who builds it. `left_at` is when one was live last, before another.
+-- One that is not built yet is kept by nobody but who builds it. One that is not `whole` has balances alone. `left_at` is when one was live last, before another.
 alter table read.generations
     add column if not exists built boolean not null default true,
+    add column if not exists whole boolean not null default true,
     add column if not exists left_at timestamptz;
 
 create sequence if not exists read.generation_numbers start 2;

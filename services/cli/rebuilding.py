@@ -34,13 +34,16 @@ _LINES = (
     "--rollback", "choice", flag_value="rollback", help="Let the generation be live again that was so before."
 )
 @click.option("--list", "choice", flag_value="list", help="Tell which generations there are, and do nothing.")
+@click.option("--balances", is_flag=True, help="With --dry-run: of balances alone, which is quicker.")
 @click.option("--drop", type=click.IntRange(1), metavar="N", help="Drop the generation N, which is not live, for good.")
 @click.option(
     "--rate", type=click.IntRange(1), metavar="N", help="Take in N events a second at most, to spare the database."
 )
 @options.as_json
 @options.timeout
-def rebuild(choice: str | None, drop: int | None, rate: int | None, as_json: bool, timeout_s: float) -> None:
+def rebuild(
+    *, choice: str | None, balances: bool, drop: int | None, rate: int | None, as_json: bool, timeout_s: float
+) -> None:
     """Make the read models anew from the journal, beside the live ones; compare; and swap them in one step.
 
     Whoever reads meanwhile sees the live ones, whole. Interrupted, it goes on where it was when it is run again. What
@@ -48,6 +51,8 @@ def rebuild(choice: str | None, drop: int | None, rate: int | None, as_json: boo
     """
     if choice and drop:
         raise click.UsageError(f"--drop and --{choice} are two things: run one after the other")
+    if balances and choice != "dry-run":
+        raise click.UsageError("--balances stands with --dry-run: read models with nothing else are shown to nobody")
     does = _Doing(as_json, rate, timeout_s)
     if drop:
         wait_for(does.drop(drop))
@@ -55,7 +60,7 @@ def rebuild(choice: str | None, drop: int | None, rate: int | None, as_json: boo
         wait_for(does.tell())
     elif choice == "rollback":
         wait_for(does.roll_back())
-    elif not wait_for(does.rebuild(dry_run=choice == "dry-run")):
+    elif not wait_for(does.rebuild(dry_run=choice == "dry-run", whole=not balances)):
         raise click.exceptions.Exit(NO)
 
 
@@ -69,14 +74,14 @@ class _Doing:
         self._settings = here()
         _hush(self._settings.log)
 
-    async def rebuild(self, *, dry_run: bool) -> bool:
+    async def rebuild(self, *, dry_run: bool, whole: bool) -> bool:
         """Rebuild, and return whether all is well: done, or in a dry run equal."""
         from services.rebuild import rebuild
 
         equal = True
         for place in await self._places():
             with _progress() as told:
-                done = await rebuild(self._settings, place, dry_run=dry_run, rate=self._rate, told=told)
+                done = await rebuild(self._settings, place, dry_run=dry_run, whole=whole, rate=self._rate, told=told)
             self._show(done, dry_run=dry_run)
             equal = equal and done.equal and (done.why is None or not dry_run)
         return equal or not dry_run

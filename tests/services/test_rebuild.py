@@ -173,6 +173,8 @@ async def test_an_edited_balance_is_found_and_named_and_nothing_is_changed_by_a_
     assert balance.left
     assert balance.right
     assert [ours - theirs for ours, theirs in zip(balance.left[3:6], balance.right[3:6], strict=True)] == [0, 7, 0]
+    alone = await house.rebuild(dry_run=True, whole=False)
+    assert [(one.table, one.difference) for one in alone.compared] == [("balances", balance)]
     assert {number: state[:2] for number, state in (await house.states()).items()} == {1: (True, True)}
 
 
@@ -240,15 +242,21 @@ async def test_a_rebuild_that_was_killed_goes_on_where_it_was(house: House, monk
     assert (done.generation, done.resumed_at, done.equal) == (2, half[2], True)
 
 
-async def test_what_is_half_built_of_another_journal_is_begun_anew(house: House) -> None:
-    with suppress(Killed):
-        await house.rebuild(point=killed_after(6))
-    house.do("update read_2.checkpoints set digest = 'another'")
+async def test_what_is_half_built_of_another_journal_or_kind_is_begun_anew(house: House) -> None:
+    async def half_built(**how: Any) -> None:
+        with suppress(Killed):
+            await house.rebuild(point=killed_after(6), **how)
 
-    done = await house.rebuild()
+    async with house.kept():
+        await house.come(len(all_that_can_happen()), 1)
+        await half_built(dry_run=True, whole=False)
+        await half_built()
+        house.do("update read_3.checkpoints set digest = 'another'")
 
-    assert (done.generation, done.resumed_at) == (3, 0)
-    assert 2 not in await house.states()
+        done = await house.rebuild()
+
+    assert (done.generation, done.resumed_at, done.equal) == (4, 0, True)
+    assert list(await house.states()) == [1, 4]
 
 
 async def test_read_models_of_another_shape_are_replaced_without_being_compared(house: House) -> None:
