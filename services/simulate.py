@@ -14,6 +14,7 @@ from domain.state import Totals
 from schemas.codec import MOST_BYTES, parse_object
 from schemas.reasons import DeadReason
 from schemas.values import timestamp
+from services.hindsight import so_far
 from services.journal.ports import DeadLetter, Recalled, Wanted
 from services.kafka.ports import Record
 from services.reading import Reading, dead, read
@@ -42,16 +43,17 @@ async def simulate(
 
     Args:
         lines: JSON Lines. One may carry `at`, the time to decide it at; else it is that of the line before.
-        shard: the state to begin on; it changes as the lines are decided.
-        recall: looks up what they refer to.
+        shard: the state to begin on, present or past; it changes as the lines are decided.
+        recall: looks up what they refer to; what came after that state does not count.
 
     Yields:
         Events, as they would be stored, and dead letters, in the order of the lines; without the newline.
     """
     readings = _read(lines)
     draft = shard.begin()
+    stood = {name: ledger.sequence for name, ledger in shard.ledgers.items()}
     while batch := list(islice(readings, _BATCH)):
-        recalled = await recall(shard.wanted(batch))
+        recalled = so_far(batch, await recall(shard.wanted(batch)), lambda ledger: stood.get(ledger, 0))
         for reading in batch:
             events, dead_letters = len(draft.entries), len(draft.dead_letters)
             shard.decide(reading, recalled, draft)

@@ -1,30 +1,44 @@
 """Commands for after an incident, or before one: `simulate`."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from services.cli import options, screen
+from services.cli import NO, options, screen
 from services.cli.place import here, wait_for
+
+if TYPE_CHECKING:
+    from domain.state import Ledger
 
 commands = click.Group()
 
 
-@commands.command(epilog=options.example("defter simulate commands.jsonl --balances", "defter simulate - --on main"))
+@commands.command(
+    epilog=options.example(
+        "defter simulate commands.jsonl --balances",
+        "defter simulate - --on main",
+        "defter simulate what-if.jsonl --on main --at-sequence 41 --balances",
+    )
+)
 @click.argument("file", type=click.File("rb"), default="-")
 @click.option("--on", type=options.LEDGER, metavar="LEDGER", help="On top of the present state of this ledger.")
+@click.option("--at-sequence", type=click.IntRange(0), metavar="N", help="On top of its state after this event.")
 @click.option("--balances", is_flag=True, help="Print what would change, too.")
 @click.option("--json", "_", is_flag=True, help="As it does anyway: JSON Lines.")
-def simulate(file: BinaryIO, on: str | None, balances: bool, _: bool) -> None:
+def simulate(file: BinaryIO, on: str | None, at_sequence: int | None, balances: bool, _: bool) -> None:
     """Decide a file of commands, one JSON object a line, and print the events that would be stored. Changes nothing.
 
-    It needs no Kafka, and without --on no database. A line may carry "at", the time to decide it at.
+    It needs no Kafka, and without --on no database. A line may carry "at", the time to decide it at. With --at-sequence
+    nothing that came later counts: an id that was used later is free, a transfer that was reversed later is not.
     """
-    wait_for(_simulate(file, on, balances=balances))
+    if at_sequence is not None and on is None:
+        raise click.UsageError("--at-sequence is of a ledger: name it with --on")
+    wait_for(_simulate(file, on, at_sequence, balances=balances))
 
 
-async def _simulate(file: BinaryIO, on: str | None, *, balances: bool) -> None:
+async def _simulate(file: BinaryIO, on: str | None, at_sequence: int | None, *, balances: bool) -> None:
     from services import simulate as simulation
     from services.shard import Shard
 
@@ -40,14 +54,30 @@ async def _simulate(file: BinaryIO, on: str | None, *, balances: bool) -> None:
     settings = here()
     installed = await read_installation(settings)
     number = partition_of(on, installed.partitions)
+    shard = Shard(number, installed.partitions)
+    if state := await asyncio.to_thread(_stood, settings.database(number), number, on, at_sequence):
+        shard.ledgers[on] = state
     journal = PostgresJournal(settings.database(number), number, READER)
     try:
-        shard = Shard(number, installed.partitions)
-        async for rows in journal.load():
-            shard.restore(row for row in rows if row.ledger == on)
         await _print(simulation.simulate(file, shard, journal.recall), shard, simulation, balances=balances)
     finally:
         await journal.close()
+
+
+def _stood(dsn: str, shard: int, ledger: str, at_sequence: int | None) -> "Ledger | None":
+    """Return a ledger as it stands, or stood after an event; None where there is none."""
+    from contextlib import closing
+
+    from services.journal.streams import Streams
+    from services.replay import state_before
+
+    with closing(Streams(dsn, shard)) as streams:
+        last = streams.last(ledger)
+        if at_sequence is not None and at_sequence > last:
+            screen.tell(f"defter: {ledger} has no event {at_sequence}: its last is {last}")
+            raise click.exceptions.Exit(NO)
+        sequence = last if at_sequence is None else at_sequence
+        return state_before(streams, ledger, sequence + 1) if sequence else None
 
 
 async def _print(lines: AsyncIterator[bytes], shard: Any, simulation: Any, *, balances: bool) -> None:

@@ -14,6 +14,7 @@ from domain.ledger import apply
 from domain.state import Ledger
 from schemas.codec import decode_event
 from services.errors import Unexpected
+from services.hindsight import so_far
 from services.journal.dead_letters import storable
 from services.journal.ports import DeadLetter, Entry, Journal, Known, Recalled, Row, Standing
 from services.kafka.ports import Inbox
@@ -123,7 +124,7 @@ class _Again:
         """Decide a batch, and compare. Raises `Fault`."""
         while readings:
             stored = await self._journal.recall(self._shard.wanted(readings))
-            past = self._so_far(readings, stored)
+            past = so_far(readings, stored, self._last_of)
             self._shard.forget(self._shard.drafts)
             draft = self._shard.begin()
             for number, reading in enumerate(readings, start=1):
@@ -202,24 +203,9 @@ class _Again:
         if state.sequence:
             self._shard.ledgers[ledger] = state
 
-    def _so_far(self, readings: Sequence[Reading | DeadLetter], stored: Recalled) -> Recalled:
-        """Leave out what had not happened yet."""
-        ledger_of = {one.key: one.command.ledger for one in readings if isinstance(one, Reading)}
-        transfers = {}
-        for key, told in stored.transfers.items():
-            events = [(decode_event(data), data) for data in told]
-            past = [data for event, data in events if self._is_past(event.ledger, event.sequence)]
-            if past and past[0] is told[0]:
-                transfers[key] = past
-        return Recalled(
-            {key: known for key, known in stored.ids.items() if self._is_past(ledger_of.get(key, ""), known.sequence)},
-            transfers,
-            {place: data for place, data in stored.events.items() if self._is_past(*place)},
-        )
-
-    def _is_past(self, ledger: str, sequence: int) -> bool:
+    def _last_of(self, ledger: str) -> int:
         state = self._shard.ledgers.get(ledger)
-        return state is not None and sequence <= state.sequence
+        return state.sequence if state else 0
 
     async def _next_row(self) -> Row | None:
         """Look at the next event of the journal, without passing it."""

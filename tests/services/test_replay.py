@@ -160,3 +160,24 @@ def test_a_ledger_that_was_never_opened_is_a_no(defter: Program) -> None:
 
     assert (done.code, done.stdout) == (1, "")
     assert "nowhere was never opened" in done.stderr
+
+
+def test_what_if_is_decided_on_a_past_state_of_which_nothing_later_counts(past: Past, defter: Program) -> None:
+    rows = [row for row in past.rows() if row.ledger == "main"]
+    place, posted = next(
+        (place, row) for place, row in enumerate(rows) if place > 60 and b'"kind":"deposit","postings"' in row.data
+    )
+    event = json.loads(posted.data)
+    out, into = event["postings"]
+    again = {"type": "transfer.v1", "id": event["command"], "ledger": "main", "kind": "deposit", "at": event["at"]}
+    again["movements"] = [{"source": out["account"], "destination": into["account"], "unit": into["unit"]}]
+    again["movements"][0]["amount"] = into["amount"]
+    arguments = ("simulate", "-", "--on", "main")
+
+    then = defter.ok(*arguments, "--at-sequence", str(place), stdin=json.dumps(again).encode())
+    now = defter.json(*arguments, stdin=json.dumps(again).encode())
+
+    assert then.encode() == posted.data + b"\n"
+    assert [line.get("reason") for line in now] in ([], ["ID_REUSED"])
+    assert defter.run(*arguments, "--at-sequence", "100000", stdin=b"").code == 1
+    assert [row for row in past.rows() if row.ledger == "main"] == rows
