@@ -13,6 +13,8 @@ from typing import Final, NamedTuple
 from services.errors import WrongSetting
 
 STARTING: Final = "starting"
+STANDS_BY: Final = "is the live one"
+"""How everyone ends its reason who waits only because another does the work."""
 
 _ASKS_WITHIN_S: Final = 5.0
 _LONGEST_REQUEST: Final = 8192

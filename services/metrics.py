@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from services.errors import Away, Unexpected
-from services.health import Answer, Health, Page
+from services.health import STANDS_BY, STARTING, Answer, Health, Page
 from services.patience import asked_again
 from services.settings import Settings
 from services.tallies import Behind, Look, Spread, Tallies, WriterTally
@@ -95,8 +95,15 @@ def _of_process(name: str, settings: Settings, health: Health) -> Iterator[Metri
     info = GaugeMetricFamily("defter_build_info", "Which release runs here, as what.", labels=list(labels))
     info.add_metric(list(labels.values()), 1)
     yield info
-    waiting = health.waiting
-    yield GaugeMetricFamily("defter_ready", "1 while the process waits for nothing.", value=0 if waiting else 1)
+    reasons = list(health.waiting.values())
+    standing_by = sum(why.endswith(STANDS_BY) for why in reasons)
+    # Who stands by from the beginning has not begun to work, which is no trouble of its own.
+    begins = standing_by and reasons.count(STARTING)
+    yield GaugeMetricFamily("defter_ready", "1 while the process waits for nothing.", value=0 if reasons else 1)
+    yield GaugeMetricFamily("defter_standing_by", "Parts that wait while another does the work.", value=standing_by)
+    yield GaugeMetricFamily(
+        "defter_waiting", "Parts that wait for what should be there.", value=len(reasons) - standing_by - begins
+    )
 
 
 def _of_parts(tallies: Tallies, behind: Mapping[Place, Behind]) -> Iterator[Metric]:

@@ -17,6 +17,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 from services.errors import Away
 from services.journal import answers
 from services.journal.connection import parameters
+from services.patience import asked_again
 
 _ASK_EVERY_S: Final = 0.25
 _LOOK_EVERY_S: Final = 1.0
@@ -68,6 +69,7 @@ async def _locked(dsn: str, what: str, number: int) -> psycopg.AsyncConnection[A
     """Return a connection that holds the lock, however long that takes."""
 
     def say_once(state: RetryCallState) -> None:
+        asked_again[f"{what.partition(' ')[0]} {number}"] += 1
         if state.attempt_number == 1 and state.outcome:
             _log.warning("waiting for PostgreSQL", what=what, number=number, why=str(state.outcome.exception()))
 
