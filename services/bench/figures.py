@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from services.bench import decide, drain, latency
+from services.bench import decide, drain, latency, rebuilt
 from services.bench.options import Options, Result
 from services.settings import Settings
 
@@ -40,6 +40,7 @@ FIGURES: Final = {
     "latency": Figure(latency.latency, "p99_ms", ("p50_ms", "p99_ms")),
     "lone": Figure(latency.lone, "p50_ms", ("per_s", "p50_ms", "p99_ms")),
     "decide": Figure(decide.decide, "per_s", ("per_s",), servers=False),
+    "rebuild": Figure(rebuilt.rebuild, "per_s", ("per_s", "balances_per_s")),
     "disk": Figure(drain.disk, "bytes", ("bytes", "read_model_bytes"), steady=True),
 }
 

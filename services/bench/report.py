@@ -54,7 +54,8 @@ def _headline(result: Result) -> str:
     if "bytes" in result:
         return f"{result['bytes']:,} bytes a transfer, and {result['read_model_bytes']:,} in the read models"
     told = [f"{result['rate']:,} a second offered"] if "rate" in result else []
-    told += [f"{result['per_s']:,} transfers/s"] if "per_s" in result else []
+    told += [f"{result['per_s']:,} {result.get('of', 'transfers')}/s"] if "per_s" in result else []
+    told += [f"{result['balances_per_s']:,} of balances alone"] if "balances_per_s" in result else []
     told += [f"{result['of_drain']} of drain"] if "of_drain" in result else []
     told += [f"{name[:-3]} {result[name]} ms" for name in ("p50_ms", "p99_ms", "p999_ms", "max_ms") if name in result]
     return " · ".join(told)

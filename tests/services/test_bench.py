@@ -11,7 +11,7 @@ import msgspec
 import psycopg
 import pytest
 
-from services.bench import drain, grounds, latency, load, main
+from services.bench import drain, grounds, latency, load, main, rebuilt
 from services.bench.checking import Wrong, check
 from services.bench.options import Options
 from services.bench.sampling import dearest, sampled
@@ -77,6 +77,14 @@ async def test_the_journal_and_its_ids_take_room_and_so_do_the_read_models(serve
 
     assert {"shard_0_events", "shard_0_ids"} <= result["journal"].keys()
     assert result["read_model_bytes"] > 0
+
+
+async def test_read_models_are_made_anew_from_a_past_that_was_made_quickly(servers: Settings) -> None:
+    result = await rebuilt.rebuild(FEW, servers)
+
+    assert (result["of"], result["transfers"], result["accounts"]) == ("events", 300, 10)
+    assert min(result["per_s"], result["balances_per_s"]) > 0
+    assert set(result["cpu_us"]) == {"rebuild", "postgresql"}
 
 
 def test_deciding_needs_no_servers_and_prints_one_object(capsys: pytest.CaptureFixture[str]) -> None:
