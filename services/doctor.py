@@ -112,6 +112,11 @@ def _settings(settings: Settings) -> list[Finding]:
     told.append(
         f"DEFTER_PREFIX {settings.prefix}, DEFTER_INSTANCE {settings.instance}, DEFTER_LEDGER {settings.ledger}"
     )
+    told += [
+        f"{name} 1"
+        for name, on in (("DEFTER_POSTINGS", settings.postings), ("DEFTER_CLOUDEVENTS", settings.cloudevents))
+        if on
+    ]
     return [Finding(what, good=True) for what in told]
 
 
