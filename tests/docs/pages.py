@@ -1,7 +1,9 @@
-"""The commands of a page, and running them as they are written.
+"""The commands of a page, who runs them, and running them as they are written.
 
-In a `console` block a command stands after `$ `, and goes on over further lines where its quotes, its braces or its
-here-document do. What stands under it is what it prints, `…` for what varies from run to run.
+In a `console` block a command stands after `$ `, and goes on over further lines where its here-document does. What
+stands under it is what it prints, `…` for what varies from run to run. Above the block a comment says which test runs
+it, `<!-- run by tests/docs/test_clients.py -->`, or why none does, `<!-- not run: … -->`; it holds for the blocks below
+too, until the next.
 """
 
 import fnmatch
@@ -15,7 +17,24 @@ from typing import Final, NamedTuple
 ROOT: Final = Path(__file__).resolve().parents[2]
 PATIENTLY_S: Final = 150
 _DONE: Final = "--- ended with"
+_MARK: Final = re.compile(r"<!-- ((?:run by|not run:) .*) -->")
 _HEREDOC: Final = re.compile(r"<<'?(\w+)'?")
+
+
+class Block(NamedTuple):
+    """What stands in a fence, or is set in by four spaces, which has no `language`.
+
+    Args:
+        line: of its first line.
+        language: such as `console`.
+        mark: the comment that holds for it, without its brackets.
+        text: what stands in it.
+    """
+
+    line: int
+    language: str
+    mark: str
+    text: str
 
 
 class Command(NamedTuple):
@@ -44,20 +63,45 @@ class Ran(NamedTuple):
     lines: tuple[str, ...]
 
 
-def commands(page: Path) -> list[Command]:
-    """Give the commands of a page's `console` blocks, in order."""
-    found: list[Command] = []
-    inside, ends_at = False, ""
+def blocks(page: Path) -> list[Block]:
+    """Give everything of a page that is set apart, in order."""
+    found: list[Block] = []
+    fence, mark = "", ""
     for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1):
         if line.startswith("```"):
-            inside = line == "```console" and not inside
-        elif inside and line.startswith("$ ") and not ends_at:
-            found.append(Command(number, line[2:]))
-            ends_at = _heredoc(line)
-        elif inside and ends_at:
+            fence = "" if fence else line[3:] or "text"
+            found += [Block(number + 1, fence, mark, "")] if fence else []
+        elif fence:
+            found[-1] = found[-1]._replace(text=f"{found[-1].text}{line}\n")
+        elif marked := _MARK.fullmatch(line):
+            mark = marked[1]
+        elif line.startswith("    "):
+            found.append(Block(number, "", mark, f"{line[4:]}\n"))
+    return found
+
+
+def commands(page: Path, runner: str = "") -> list[Command]:
+    """Give the commands of a page's `console` blocks, in order: all of them, or those that a test runs."""
+    return [
+        command
+        for block in blocks(page)
+        if block.language == "console" and (not runner or runner in block.mark)
+        for command in typed(block)
+    ]
+
+
+def typed(block: Block) -> list[Command]:
+    """Give the commands of a `console` block."""
+    found: list[Command] = []
+    ends_at = ""
+    for number, line in enumerate(block.text.splitlines(), block.line):
+        if ends_at:
             found[-1] = found[-1]._replace(text=f"{found[-1].text}\n{line}")
             ends_at = "" if line == ends_at else ends_at
-        elif inside:
+        elif line.startswith("$ "):
+            found.append(Command(number, line[2:]))
+            ends_at = _heredoc(line)
+        elif found:
             found[-1] = found[-1]._replace(printed=(*found[-1].printed, line))
     return found
 
@@ -71,16 +115,16 @@ def run(page: Path, settings: Mapping[str, str], where: Path) -> list[Ran]:
         where: an empty folder.
     """
     shutil.copytree(ROOT / "docs", where / "docs", ignore=shutil.ignore_patterns("node_modules"))
-    typed = [command for command in commands(page) if not command.text.startswith("export DEFTER_")]
-    script = "\n".join(f"{{\n{it.text}\n}} </dev/null; printf '\\n{_DONE} %s\\n' $?" for it in typed)
+    wanted = [command for command in commands(page) if not command.text.startswith("export DEFTER_")]
+    script = "\n".join(f"{{\n{it.text}\n}} </dev/null; printf '\\n{_DONE} %s\\n' $?" for it in wanted)
     bash = ["bash", "-c", script]
     shell = subprocess.run(
         bash, env=settings, cwd=where, capture_output=True, text=True, timeout=PATIENTLY_S, check=False
     )
     told = re.split(rf"\n{_DONE} (\d+)\n", shell.stdout)[:-1]
     print(shell.stderr)
-    assert len(told) == 2 * len(typed), shell.stderr
-    answers = zip(typed, told[1::2], told[::2], strict=True)
+    assert len(told) == 2 * len(wanted), shell.stderr
+    answers = zip(wanted, told[1::2], told[::2], strict=True)
     return [Ran(command, int(code), tuple(text.splitlines())) for command, code, text in answers]
 
 

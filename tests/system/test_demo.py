@@ -1,4 +1,4 @@
-"""`defter demo`: the first thing that anybody sees of Defter."""
+"""`defter demo`, and `make demo` of README.md: the first thing that anybody sees of Defter."""
 
 import os
 import re

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.pages import commands
+
 README = Path(__file__).parents[2] / "README.md"
 BIN = Path(sys.executable).parent
 NO_FOR_AN_ANSWER = {"defter transfer bob alice QAZ 2501"}
@@ -17,13 +19,13 @@ NO_FOR_AN_ANSWER = {"defter transfer bob alice QAZ 2501"}
 
 
 def test_every_command_of_the_tour_does_what_the_readme_says(home: dict[str, str], tmp_path: Path) -> None:
-    commands = tour()
+    typed = tour()
 
-    told = {command: run(command, home, tmp_path) for command in commands}
+    told = {command: run(command, home, tmp_path) for command in typed}
 
-    assert len(commands) > 15
+    assert len(typed) > 15
     exits = {command: it.returncode for command, it in told.items()}
-    assert exits == {command: int(command in NO_FOR_AN_ANSWER) for command in commands}, [
+    assert exits == {command: int(command in NO_FOR_AN_ANSWER) for command in typed}, [
         (command, it.stdout, it.stderr) for command, it in told.items() if it.returncode
     ]
     assert "97500" in told["defter balance alice"].stdout
@@ -32,10 +34,10 @@ def test_every_command_of_the_tour_does_what_the_readme_says(home: dict[str, str
 
 
 def tour() -> list[str]:
-    """Give the commands of the README's console blocks; one may go on over several lines."""
-    blocks = re.findall(r"```console\n(.*?)```", README.read_text(), re.DOTALL)
-    commands = [command.strip() for block in blocks for command in re.split(r"^\$ ", block, flags=re.MULTILINE)]
-    return [command for command in commands if command and not command.startswith("export PATH")]
+    """Give the commands of the README's tour."""
+    first, *typed = [command.text for command in commands(README, "tests/system/test_tour.py")]
+    assert first == ".venv/bin/defter dev"
+    return [text for text in typed if not text.startswith("export PATH")]
 
 
 def run(command: str, home: dict[str, str], where: Path) -> "subprocess.CompletedProcess[str]":
