@@ -123,6 +123,8 @@ async def test_who_waits_when_the_client_is_closed_is_told(defter: Defter) -> No
 
     with pytest.raises(Away, match="sending it again is safe"):
         await asking
+    with pytest.raises(RuntimeError, match="inside of `async with"):
+        await client.send(say.OpenLedger(id="2"))
     assert await reading == []
 
 

@@ -32,6 +32,7 @@ AT_ONCE: Final = 1000
 
 _AGAIN_S: Final = 2.0
 _LONGEST_AGAIN_S: Final = 60.0
+_NOT_OPEN: Final = "the client is not connected: use it inside of `async with Client.connect(…) as client`"
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -100,6 +101,8 @@ class Client:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._sender = self._replies = None
+        self._partitions = 0
         await self._open.aclose()
 
     async def send(self, command: Command | bytes, *, timeout_s: float | None = None) -> Reply:
@@ -161,7 +164,8 @@ class Client:
         ledger = msgspec.convert(ledger, LedgerName)
         if after < 0:
             raise ValueError(f"{after} is before the first event: begin with 0")
-        assert self._partitions, "the client is used in `async with`"
+        if not self._partitions:
+            raise RuntimeError(_NOT_OPEN)
         where = kafka.partition_of(ledger, self._partitions)
         subscription = Subscription(self._kafka, f"{self._prefix}events", where, ledger, after)
         self._open.push_async_callback(subscription.close)
@@ -171,8 +175,8 @@ class Client:
         """Look at a command, and send it on its way."""
         if not self._replies_to:
             raise RuntimeError("to send, connect with a name for replies: Client.connect(…, replies='shop')")
-        assert self._sender, "the client is used in `async with`"
-        assert self._replies
+        if self._sender is None or self._replies is None:
+            raise RuntimeError(_NOT_OPEN)
         value = command if isinstance(command, bytes) else _encode(command)
         if len(value) > MOST_BYTES:
             raise MalformedError(f"{len(value)} bytes, at most {MOST_BYTES} - at `$`")
@@ -193,8 +197,7 @@ class Client:
         try:
             while not sent.told.done():
                 if now() >= until:
-                    assert self._sender
-                    raise NoOutcomeYet(*sent.asked, timeout_s, sent.place, self._sender.trouble)
+                    raise NoOutcomeYet(*sent.asked, timeout_s, sent.place, sent.sender.trouble)
                 await asyncio.wait({sent.told}, timeout=max(min(sent.again_at, until) - now(), 0))
                 if sent.again_at <= now() < until:
                     for one in under_way:
@@ -214,10 +217,11 @@ class Sent:
         told: its outcome, once it is heard.
     """
 
-    __slots__ = ("_message", "_pause_s", "_placed", "_sender", "again_at", "asked", "place", "since", "told")
+    __slots__ = ("_message", "_pause_s", "_placed", "again_at", "asked", "place", "sender", "since", "told")
 
     def __init__(self, asked: Asked, message: Message, sender: Sender, told: asyncio.Future[Reply]) -> None:
         self.asked = asked
+        self.sender = sender
         self.told = told
         self.place: Place | None = None
         """Where it lies in the topic, as far as that is known."""
@@ -226,7 +230,6 @@ class Sent:
         """When it is put into the topic again, should nothing be heard."""
         self._pause_s = _AGAIN_S
         self._message = message
-        self._sender = sender
         self._send()
 
     def send_again(self, at: float) -> None:
@@ -246,7 +249,7 @@ class Sent:
             self.told.exception()
 
     def _send(self) -> None:
-        self._placed = self._sender.put(self._message)
+        self._placed = self.sender.put(self._message)
         self._placed.add_done_callback(self._note)
 
     def _note(self, placed: asyncio.Future[Place]) -> None:
