@@ -30,6 +30,7 @@ _TAKE_SHARD: Final = "select 1 from journal.offsets where shard = %s for update"
 
 # Where the place is no longer ours `next` becomes null, which the column refuses, and all fails. An update that merely
 # finds no row would let the rest be stored. One statement does what it can for all: each costs both sides a wake-up.
+# Ids go in sorted: keys come in any order, and neighbours in their index are found in the same pages.
 _MOVE: Final = """
 with moved as (
     update journal.offsets
@@ -44,7 +45,8 @@ insert into journal.shard_{shard}_ids (key, fingerprint, originator_id, sequence
 select key, fingerprint, (%b::uuid[])[ledger], sequence, reverses
   from (select unnest(%b::uuid[]) as key, unnest(%b::uuid[]) as fingerprint, unnest(%b::int4[]) as ledger,
                unnest(%b::int8[]) as sequence, unnest(%b::int8[]) as reverses offset 0) as rows
- where exists (select from moved)"""
+ where exists (select from moved)
+ order by key"""
 
 _INSERT_EVENTS: Final = """
 insert into journal.shard_{shard}_events (originator_id, originator_version, topic, state)
