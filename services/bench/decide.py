@@ -35,7 +35,7 @@ async def decide(options: Options, servers: Settings) -> Result:
     for _ in deciding.batches(load.opening(options.accounts, books=options.books)):
         pass
     deciding.seconds = deciding.cpu_s = 0.0
-    with _collecting_as_a_writer(), sampled(options.profiles.get("decide"), f"{__name__}._Deciding._decide"):
+    with collecting_as_a_process(), sampled(options.profiles.get("decide"), f"{__name__}._Deciding._decide"):
         transfers = sum(deciding.batches(load.transfers(options.transfers, options.accounts)))
     if transfers != options.transfers:
         raise Wrong(f"{options.transfers} transfers brought {transfers} events")
@@ -50,7 +50,7 @@ async def decide(options: Options, servers: Settings) -> Result:
 
 
 @contextmanager
-def _collecting_as_a_writer() -> Iterator[None]:
+def collecting_as_a_process() -> Iterator[None]:
     """Let Python look for cycles as often as in the process of a writer (`services.cli.serving`, `services.writer`)."""
     before = gc.get_threshold()
     collect_seldom()

@@ -14,6 +14,7 @@ from projections import comparing, generations
 from projections.generations import schema_of
 from services.bench.checking import Wrong
 from services.bench.costs import Meter, between
+from services.bench.decide import collecting_as_a_process
 from services.bench.grounds import begin_alike, connected, fresh
 from services.bench.load import LEDGER
 from services.bench.options import Options, Result
@@ -64,7 +65,8 @@ async def _built(
         raise Wrong(f"{events} commands brought {found} events")
     meter = await asyncio.to_thread(Meter, settings, connection, {"rebuild": os.getpid()})
     before, begun = await asyncio.to_thread(meter.look), time.perf_counter()
-    await building.to({0: end})
+    with collecting_as_a_process():
+        await building.to({0: end})
     seconds = time.perf_counter() - begun
     costs = between(before, await asyncio.to_thread(meter.look), events, seconds)
     return number, seconds, {"cpu_us": {part: costs.cpu_us[part] for part in costs.cpu_us if part != "kafka"}}

@@ -12,6 +12,7 @@ import click
 
 from services.cli import NO, options, screen
 from services.cli.place import here, wait_for, within
+from services.collecting import collect_seldom
 
 if TYPE_CHECKING:
     from services.settings import Log
@@ -53,6 +54,7 @@ def rebuild(
         raise click.UsageError(f"--drop and --{choice} are two things: run one after the other")
     if balances and choice != "dry-run":
         raise click.UsageError("--balances stands with --dry-run: read models with nothing else are shown to nobody")
+    collect_seldom()
     does = _Doing(as_json, rate, timeout_s)
     if drop:
         wait_for(does.drop(drop))
