@@ -5,6 +5,7 @@ durable. So a retry is told what was told before, and asking again is always saf
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from enum import StrEnum
 from typing import Annotated, Final
 
@@ -69,13 +70,17 @@ decode_told: Final[Callable[[bytes], Told]] = msgspec.json.Decoder(Told).decode
 """Bytes of an event to what it says of the outcome."""
 
 
-class _Said(Struct):
+class _Id(Struct):
     id: CommandId | None = None
     idempotency_key: CommandId | None = None
+
+
+class _Ledger(Struct):
     ledger: LedgerName | None = None
 
 
-_said: Final = msgspec.json.Decoder(_Said).decode
+_ids: Final = msgspec.json.Decoder(_Id)
+_ledgers: Final = msgspec.json.Decoder(_Ledger)
 _REFUSED: Final = str(CommandRefused.__struct_config__.tag)
 
 
@@ -106,9 +111,12 @@ def named(value: bytes | None) -> tuple[str | None, str | None]:
     >>> named(b'{"type":"transfer.v1","id":"order-77","colour":"red"}')
     ('order-77', None)
     """
-    try:
+    command = ledger = None
+    with suppress(ValueError, RecursionError):
         parse_object(value or b"")
-        said = _said(value or b"")
-    except (ValueError, RecursionError):
-        return None, None
-    return said.id or said.idempotency_key, said.ledger
+        with suppress(ValueError):
+            said = _ids.decode(value or b"")
+            command = said.id or said.idempotency_key
+        with suppress(ValueError):
+            ledger = _ledgers.decode(value or b"").ledger
+    return command, ledger

@@ -125,6 +125,7 @@ class Replies:
             await asyncio.wait({answering})
             if not answering.cancelled():
                 answering.exception()
+            self._readiness.works(self._part)
         self._batches.clear()
 
     async def _answer(self) -> None:

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
+from schemas.codec import MalformedError
 from schemas.commands import Tick
 from schemas.reasons import DeadReason
 from schemas.replies import Outcome, Reply, Told, encode_reply, named, reply
@@ -113,11 +114,12 @@ def _of_letter(letter: DeadLetter, record: Record, reading: Reading | DeadLetter
     command = ledger = None
     if isinstance(reading, Reading):
         command, ledger = reading.command.id, reading.command.ledger
-    elif letter.reason == DeadReason.MALFORMED:
-        command, ledger = named(record.value)
     elif letter.reason != DeadReason.TOO_LARGE:
-        understood, _ = decoded(record)
-        command, ledger = understood.id, understood.ledger
+        try:
+            understood, _ = decoded(record)
+            command, ledger = understood.id, understood.ledger
+        except MalformedError:
+            command, ledger = named(record.value)
     return Reply(
         command=command,
         ledger=ledger,

@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 import structlog
 from aiokafka.errors import (
     InvalidTopicError,
+    KafkaError,
     MessageSizeTooLargeError,
     RecordListTooLargeError,
     TopicAuthorizationFailedError,
@@ -48,7 +49,8 @@ _ALL_REPLICAS: Final = -1
 _UNHEARD: Final = 7
 """The code of an answer that did not come in time."""
 
-_NEVER: Final = (InvalidTopicError, TopicAuthorizationFailedError, MessageSizeTooLargeError, RecordListTooLargeError)
+_TOO_LARGE: Final = (MessageSizeTooLargeError, RecordListTooLargeError)
+_NEVER: Final = (InvalidTopicError, TopicAuthorizationFailedError, *_TOO_LARGE)
 
 Place = tuple[str, int]
 """Topic and partition."""
@@ -63,10 +65,11 @@ class Addressed(NamedTuple):
 
 
 class _Known(NamedTuple):
-    """What is known of a topic: which broker leads each partition, none where it will not do; and until when."""
+    """What is known of a topic: who leads each partition, none where it will not do; until when; how large a batch."""
 
     leaders: tuple[int, ...]
     until: float = float("inf")
+    batch_bytes: int = _BATCH_BYTES
 
 
 class Dispatch:
@@ -152,7 +155,7 @@ class Dispatch:
 
     async def _produce(self, bound: Mapping[Place, list[Addressed]], left: list[Addressed]) -> None:
         """Send one batch to each place, and add to `left` what is not acknowledged. Raises `Away` where some failed."""
-        batches = {place: _batch(messages) for place, messages in bound.items()}
+        batches = {place: _batch(messages, self._known[place[0]].batch_bytes) for place, messages in bound.items()}
         by_leader: dict[int, dict[str, list[tuple[int, bytes]]]] = {}
         for (topic, number), (data, _) in batches.items():
             leader = self._known[topic].leaders[number]
@@ -162,13 +165,19 @@ class Dispatch:
         for place, messages in bound.items():
             left += messages[batches[place][1] :] if codes.get(place, _UNHEARD) == 0 else messages
         failed = {place: for_code(code) for place, code in codes.items() if code}
-        for (topic, _), error in failed.items():
-            self._known.pop(topic, None)
-            if error in _NEVER:
-                self._ignore(topic, error.__name__)
+        for place, error in failed.items():
+            self._learn(place[0], error, batches[place][1])
         for (topic, number), error in failed.items():
             if error not in _NEVER:
                 raise Away(f"{topic}, partition {number}: {error.__name__}")
+
+    def _learn(self, topic: str, error: type[KafkaError], packed: int) -> None:
+        """Take in that a topic did not take a batch of so many messages."""
+        known = self._known.pop(topic, None)
+        if known and error in _TOO_LARGE and packed > 1:
+            self._known[topic] = known._replace(batch_bytes=known.batch_bytes // 2)
+        elif error in _NEVER:
+            self._ignore(topic, error.__name__)
 
     async def _ask(self, leader: int, parts: Mapping[str, list[tuple[int, bytes]]]) -> dict[Place, int]:
         """Send batches to the broker that leads their partitions, and return its answers, as codes of errors."""
@@ -189,7 +198,7 @@ class Dispatch:
             _log.warning("replies are ignored", topic=topic[:249], why=why)
 
 
-def _batch(messages: list[Addressed]) -> tuple[bytes, int]:
+def _batch(messages: list[Addressed], most_bytes: int) -> tuple[bytes, int]:
     """Pack as many messages as one batch holds, and return it with their number."""
     builder: Any = DefaultRecordBatchBuilder(
         2,
@@ -198,7 +207,7 @@ def _batch(messages: list[Addressed]) -> tuple[bytes, int]:
         producer_id=-1,
         producer_epoch=-1,
         base_sequence=-1,
-        batch_size=_BATCH_BYTES,
+        batch_size=most_bytes,
     )
     at_ms = int(time.time() * 1000)
     packed = 0

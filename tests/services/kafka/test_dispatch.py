@@ -38,11 +38,10 @@ async def test_a_message_goes_to_the_partition_of_its_key_and_order_is_kept(
     assert await records(kafka, f"{prefix}two") == [(None, b"x")]
 
 
-async def test_more_than_one_batch_holds_arrives_too(
-    kafka: str, prefix: str, sender: Dispatch, monkeypatch: pytest.MonkeyPatch
+async def test_more_than_a_topic_takes_in_one_batch_arrives_in_several(
+    kafka: str, prefix: str, sender: Dispatch
 ) -> None:
-    monkeypatch.setattr(dispatch, "_BATCH_BYTES", 1000)
-    await make(kafka, f"{prefix}one", 1)
+    await make(kafka, f"{prefix}one", 1, {"max.message.bytes": "2000"})
     values = [b"%100d" % number for number in range(50)]
     messages = [Addressed(f"{prefix}one", b"k", value) for value in values]
 
@@ -89,11 +88,11 @@ async def until_heard(sender: Dispatch, name: str) -> int:
             await asyncio.sleep(0.05)
 
 
-async def make(kafka: str, name: str, partitions: int) -> None:
+async def make(kafka: str, name: str, partitions: int, configs: dict[str, str] | None = None) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
     await admin.start()
     try:
-        await admin.create_topics([NewTopic(name, partitions, 1)])
+        await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=configs or {})])
     finally:
         await admin.close()
     while name not in (found := await describe(Kafka(servers=kafka), [name])).topics or not found.topics[name].led:
