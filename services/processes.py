@@ -30,9 +30,10 @@ from services.publishing import publish
 from services.replies import Replies
 from services.settings import Kafka, Settings
 from services.setup import Installed, check_installation, check_shard, read_installation
+from services.snapshots import latest
 from services.tallies import Behind, Tallies, WriterTally
 from services.ticker import tick
-from services.writer import Point, Writer, no_point
+from services.writer import RULES, Point, Writer, no_point
 
 _log: Final = structlog.get_logger()
 
@@ -139,7 +140,17 @@ class _Writing:
                 resources.push_async_callback(journal.close)
                 tally, partitions = self._tallies.writer(partition), self._installed.partitions
                 replies = Replies(again, journal, dispatch.send, tally, self._readiness)
-                writer = Writer(inbox, journal, replies, partitions, self._readiness, tally=tally, point=self._point)
+                begin_with = partial(asyncio.to_thread, latest, self._settings.database(partition), partition, RULES)
+                writer = Writer(
+                    inbox,
+                    journal,
+                    replies,
+                    partitions,
+                    self._readiness,
+                    tally=tally,
+                    point=self._point,
+                    begin_with=begin_with,
+                )
                 resources.enter_context(self._tallies.at_work("writer", partition, partial(_undecided, watched, tally)))
                 try:
                     await writer.run(stop)

@@ -29,6 +29,7 @@ from services.reading import Reading, read
 from services.replies import Replies, Stored
 from services.requests import requests
 from services.shard import Draft, Shard
+from services.snapshots import Snapshot
 from services.tallies import WriterTally
 
 _log = structlog.get_logger()
@@ -53,6 +54,15 @@ async def no_point(_: str) -> None:
     """Pass by."""
 
 
+BeginWith = Callable[[], Awaitable[Snapshot]]
+"""Gives the state to fold the journal on from."""
+
+
+async def no_snapshot() -> Snapshot:
+    """Begin at the beginning."""
+    return Snapshot(0, {})
+
+
 def wall_clock_ms() -> int:
     """Read the clock: milliseconds since 1970."""
     return time.time_ns() // 1_000_000
@@ -71,6 +81,7 @@ class Writer:
         now_ms: our own clock, only ever compared with the broker's.
         point: called at `decided`, `committing` and `committed`.
         poll_s: how long to wait for records before looking whether to stop.
+        begin_with: gives the state to fold the journal on from; see `services.snapshots`.
     """
 
     def __init__(
@@ -85,6 +96,7 @@ class Writer:
         now_ms: Callable[[], int] = wall_clock_ms,
         point: Point = no_point,
         poll_s: float = POLL_S,
+        begin_with: BeginWith = no_snapshot,
     ) -> None:
         """Know the partition; nothing is read and nothing claimed before `run`."""
         self.tally = WriterTally() if tally is None else tally
@@ -96,6 +108,7 @@ class Writer:
         self._now_ms = now_ms
         self._point = point
         self._poll_s = poll_s
+        self._begin_with = begin_with
         self._part = f"writer {inbox.partition}"
         self._shard = Shard(inbox.partition, partitions)
         self._standing = Standing(0, 0, 0, None, None)
@@ -141,7 +154,9 @@ class Writer:
 
     async def _load(self) -> None:
         self._shard = Shard(self._inbox.partition, self._partitions)
-        async for rows in self._journal.load():
+        snapshot = await self._begin_with()
+        self._shard.ledgers.update(snapshot.ledgers)
+        async for rows in self._journal.load(snapshot.position):
             self._shard.restore(rows)
         # Millions of accounts stay for as long as the process does: no use in looking at them again and again.
         gc.freeze()

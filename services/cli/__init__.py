@@ -40,7 +40,10 @@ class Section(NamedTuple):
 
 SECTIONS: Final = (
     Section("start", dict.fromkeys(("demo", "dev", "setup", "doctor"), "start")),
-    Section("run", dict.fromkeys(("run", "writer", "publisher", "projector", "ticker"), "run")),
+    Section(
+        "run",
+        dict.fromkeys(("run", "writer", "publisher", "projector", "ticker"), "run") | {"snapshot": "snapshotting"},
+    ),
     Section(
         "write",
         dict.fromkeys(("open-ledger", "open", "transfer", "send"), "write") | {"prepare": "planning"},

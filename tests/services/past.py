@@ -21,7 +21,7 @@ from services.projector import connected, prepare
 from services.reading import time_of
 from services.replies import Replies
 from services.tallies import WriterTally
-from services.writer import Writer
+from services.writer import BeginWith, Writer, no_snapshot
 from tests.domain.load import OPENING, Load
 from tests.projections.stream import project
 from tests.services.partition import BEGINNING_MS, Partition
@@ -64,11 +64,13 @@ class Past:
         self._install()
         self.project()
 
-    def writer(self, journal: PostgresJournal) -> Writer:
+    def writer(self, journal: PostgresJournal, begin_with: BeginWith = no_snapshot) -> Writer:
         """Make a writer of the partition."""
         inbox, replies = ListInbox(self.commands), Stage().send
         answering = Replies(inbox, journal, replies, WriterTally(), Calm())
-        return Writer(inbox, journal, answering, 1, Calm(), now_ms=lambda: self.now_ms, poll_s=0.001)
+        return Writer(
+            inbox, journal, answering, 1, Calm(), now_ms=lambda: self.now_ms, poll_s=0.001, begin_with=begin_with
+        )
 
     def rows(self) -> list[Row]:
         """Give the journal."""

@@ -20,8 +20,8 @@ JOURNAL = {
     "outputs": "cluster_id",
     "redriven": "corrected",
 }
-INSERTED_BY_WRITER = {"shard_0_events", "shard_0_ids", "ledgers", "dead_letters", "seals", "releases"}
-TABLES = [*JOURNAL, "offsets", "installation", "migrations"]
+INSERTED_BY_WRITER = {"shard_0_events", "shard_0_ids", "ledgers", "dead_letters", "seals", "releases", "snapshots"}
+TABLES = [*JOURNAL, "offsets", "installation", "migrations", "snapshots"]
 # A row for each table that it takes: where a role may insert, nothing but that right may stand in its way.
 ROWS = {
     "shard_0_events": "values (gen_random_uuid(), 1, 'tag', 'x', default)",
@@ -34,6 +34,7 @@ ROWS = {
     "redriven": "values (0, 1, 0, 9, false)",
     "offsets": "values (9)",
     "installation": "values (true, 'p.', 1, 'cluster', 'c', 'e', 'd', null)",
+    "snapshots": "values (0, 1, '1', 1, 0, '', default)",
     "migrations": "values (99, -1, 'later')",
 }
 READERS = [WRITER, PUBLISHER, PROJECTOR, READER]

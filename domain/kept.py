@@ -1,0 +1,124 @@
+"""A ledger's state as plain values, to be put away and taken back: numbers, texts, tuples.
+
+Law: what comes back decides like what went in, byte for byte: both have the same digest (`domain.digest`). What follows
+from the rest (who has which alias, which singleton is open, the market) is not kept, but made again.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from domain.state import Account, Ad, Admission, Book, Hold, Kind, Ledger, Part, Totals, TypeOfAccount
+from schemas.values import Policy
+
+SHAPE: Final = 1
+"""The version of these values. It changes when they do, or when `domain.state` holds more than they tell."""
+
+Values = tuple[Any, ...]
+
+
+def head(ledger: Ledger) -> Values:
+    """Give all of a ledger but its accounts."""
+    return (
+        ledger.name,
+        ledger.sequence,
+        ledger.at,
+        tuple(ledger.units.items()),
+        tuple((name, *of_type) for name, of_type in ledger.account_types.items()),
+        tuple((name, *map(_sides, kind)) for name, kind in ledger.kinds.items()),
+        tuple(
+            (book.name, book.version, sorted(book.units), sorted(book.flags), sorted(book.accounts), book.title)
+            for book in ledger.books.values()
+        ),
+        tuple(
+            (
+                hold.id,
+                hold.kind,
+                hold.book,
+                hold.expires_at,
+                [(part.source, part.destination, part.unit, part.remaining) for part in hold.parts],
+            )
+            for hold in ledger.holds.values()
+        ),
+        tuple((ad.id, ad.account, ad.base, ad.quote, ad.rate, ad.limit, ad.taken) for ad in ledger.ads.values()),
+        sorted(ledger.withdrawn),
+        bytes(ledger.whole),
+    )
+
+
+def accounts(ledger: Ledger) -> Iterator[Values]:
+    """Give the accounts of a ledger, in the order in which they were opened."""
+    for account in ledger.accounts.values():
+        yield (
+            account.name,
+            account.account_type,
+            account.policy.value,
+            account.floor,
+            account.flags,
+            account.book,
+            account.alias,
+            account.state,
+            account.version,
+            [(unit, one.debits, one.credits, one.held) for unit, one in account.totals.items()],
+        )
+
+
+def ledger_of(values: Values) -> Ledger:
+    """Make a ledger of what `head` gave; `take_accounts` is to follow, and `complete` after that."""
+    name, sequence, at, units, types, kinds, books, holds, ads, withdrawn, whole = values
+    ledger = Ledger(name, sequence, at)
+    ledger.units.update(units)
+    for account_type, policies, singleton in types:
+        ledger.account_types[account_type] = TypeOfAccount(tuple(map(Policy, policies)), singleton=singleton)
+    for kind, source, destination in kinds:
+        ledger.kinds[kind] = Kind(_admission(source), _admission(destination))
+    for book, version, of_units, flags, of_accounts, title in books:
+        ledger.books[book] = Book(book, version, frozenset(of_units), frozenset(flags), frozenset(of_accounts), title)
+    for hold, of_kind, of_book, expires_at, parts in holds:
+        ledger.holds[hold] = Hold(hold, of_kind, of_book, expires_at, [Part(*part) for part in parts])
+    for ad in ads:
+        ledger.post_ad(Ad(*ad))
+    ledger.withdrawn.update(withdrawn)
+    ledger.whole.extend(whole)
+    return ledger
+
+
+def take_accounts(ledger: Ledger, values: Iterable[Values], shared: dict[Any, Any]) -> None:
+    """Put accounts back.
+
+    Args:
+        ledger: whose they are.
+        values: as `accounts` gave them.
+        shared: what they have in common is kept here once: names of units, types and books, and flags.
+    """
+
+    def once(value: Any) -> Any:
+        return shared.setdefault(value, value)
+
+    for name, account_type, policy, floor, flags, book, alias, state, version, totals in values:
+        account = Account(name, once(account_type))
+        account.become(Policy(policy), floor)
+        account.flags = once(tuple(flags))
+        account.book = once(book)
+        account.alias = alias
+        account.state = once(state)
+        account.version = version
+        account.totals = {once(unit): Totals(debits, credits_, held) for unit, debits, credits_, held in totals}
+        ledger.accounts[name] = account
+
+
+def complete(ledger: Ledger) -> None:
+    """Make again what follows from the rest."""
+    for account in ledger.accounts.values():
+        if account.alias is not None:
+            ledger.aliases[account.alias] = account
+        if account.state != "closed" and ledger.account_types[account.account_type].singleton:
+            ledger.singletons[account.account_type] = account
+    ledger.expiring.extend(sorted((hold.expires_at, hold.id) for hold in ledger.holds.values() if hold.expires_at))
+
+
+def _sides(admission: Admission) -> tuple[list[str], list[str]]:
+    return sorted(admission.only), sorted(admission.never)
+
+
+def _admission(sides: Iterable[Iterable[str]]) -> Admission:
+    return Admission(*map(frozenset, sides))
