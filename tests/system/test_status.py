@@ -2,16 +2,12 @@
 
 import asyncio
 import json
-import urllib.request
-
-from prometheus_client.parser import text_string_to_metric_families
 
 from services.kafka.ports import Message
 from services.settings import Secret, Settings
 from services.status import status
 from tests.system.conftest import MakeHouse
 from tests.system.house import House
-from tests.system.processes import PATIENTLY_S, Process
 
 
 def settings(house: House) -> Settings:
@@ -45,28 +41,3 @@ async def test_what_waits_is_seen_with_its_age_and_nobody_at_work_is_told(make_h
     assert later.publisher_lag_s > shard.publisher_lag_s
     assert [one.process for one in before if one.live] == ["writer"]
     assert [one.process for one in after if one.live] == []
-
-
-async def test_a_process_that_stands_by_is_told_from_one_that_is_in_trouble(make_house: MakeHouse) -> None:
-    house = await make_house()
-    first = house.start("publisher")
-    await first.ready()
-    second = house.start("publisher")
-    await second.answers()
-
-    at_work = await told(first)
-    async with asyncio.timeout(PATIENTLY_S):
-        while (standing_by := await told(second))["defter_waiting"]:
-            await asyncio.sleep(0.1)
-
-    assert (at_work["defter_ready"], at_work["defter_live"], at_work["defter_standing_by"]) == (1, 1, 0)
-    assert (standing_by["defter_ready"], standing_by["defter_standing_by"]) == (0, 1)
-    assert "defter_live" not in standing_by
-
-
-async def told(process: Process) -> dict[str, float]:
-    """Read what a process tells Prometheus, of one shard."""
-    page = f"http://127.0.0.1:{process._port}/metrics"
-    with await asyncio.to_thread(urllib.request.urlopen, page, timeout=10) as answer:
-        families = text_string_to_metric_families(answer.read().decode())
-    return {sample.name: sample.value for family in families for sample in family.samples}
