@@ -20,7 +20,7 @@ from typing import Final
 from tests.sabotage.fault import ROOT, Fault
 from tests.sabotage.faults import FAULTS
 
-COPIED: Final = ("schemas", "domain", "projections", "services", "tests", "pyproject.toml")
+COPIED: Final = ("schemas", "domain", "projections", "services", "clients", "tests", "pyproject.toml", "LICENSE")
 _GREEN: Final = 0
 _RED: Final = 1
 _FAILED: Final = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
@@ -76,11 +76,11 @@ def _expect_green(copy: Path, tests: Iterable[str]) -> None:
 
 
 def _copy(to: Path) -> None:
-    """Copy all that the tests need. Links, caches and what is not of the project stay behind."""
+    """Copy all that the tests need, with links as links. Caches and what is not of the project stay behind."""
     to.mkdir()
     for name in COPIED:
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, to / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / name, to / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(ROOT / name, to / name)
 
