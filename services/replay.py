@@ -88,7 +88,7 @@ def _border(state: Ledger, inside: Bounds) -> bytes:
 
 def _played(state: Ledger, told: Told) -> bytes:
     event = decode_event(told.data)
-    places = _touched(state, event)
+    places = touched(state, event)
     before = [_totals(state, place) for place in places]
     apply(state, event)
     changes = [
@@ -110,7 +110,7 @@ def _totals(state: Ledger, place: Place) -> str:
     return _TOTALS % (totals.debits, totals.credits, totals.held)
 
 
-def _touched(state: Ledger, event: Event) -> list[Place]:
+def touched(state: Ledger, event: Event) -> list[Place]:
     """Name what an event may change, in order."""
     places: set[Place] = set()
     if isinstance(event, TransferPosted):

@@ -78,9 +78,14 @@ def changed(before: Balances, after: Balances) -> Iterator[bytes]:
     for place in sorted(after):
         old, new = before.get(place, (0, 0, 0)), after[place]
         if old != new:
-            ledger, account, unit = place
-            line = {"type": "balance.v1", "ledger": ledger, "account": account, "unit": unit, "before": _told_of(old)}
-            yield msgspec.json.encode(line | {"after": _told_of(new)})
+            yield balance_line(place, old, new)
+
+
+def balance_line(place: tuple[str, str, str], old: tuple[int, int, int], new: tuple[int, int, int]) -> bytes:
+    """Give the line for one account and unit: debits, credits and held before and after, in minimal parts."""
+    ledger, account, unit = place
+    line = {"type": "balance.v1", "ledger": ledger, "account": account, "unit": unit, "before": _told_of(old)}
+    return msgspec.json.encode(line | {"after": _told_of(new)})
 
 
 def _read(lines: Iterable[bytes]) -> Iterator[Reading | DeadLetter]:

@@ -57,7 +57,7 @@ SECTIONS: Final = (
     Section(
         "after an incident",
         {"replay": "replaying", "rebuild": "rebuilding", "verify": "verifying"}
-        | {"simulate": "incident", "dead-letters": "dead_letters"},
+        | {"simulate": "incident", "diff": "differing", "dead-letters": "dead_letters"},
     ),
     Section("measure", {"bench": "measure"}),
 )

@@ -181,3 +181,33 @@ def test_what_if_is_decided_on_a_past_state_of_which_nothing_later_counts(past: 
     assert [line.get("reason") for line in now] in ([], ["ID_REUSED"])
     assert defter.run(*arguments, "--at-sequence", "100000", stdin=b"").code == 1
     assert [row for row in past.rows() if row.ledger == "main"] == rows
+
+
+def test_a_difference_is_what_the_windows_changes_add_up_to(past: Past, defter: Program) -> None:
+    rows = [row for row in past.rows() if row.ledger == "main"]
+    left, right = 60, 180
+    states = []
+    for last in (left, right):
+        state = Ledger("main")
+        for row in rows[:last]:
+            apply(state, decode_event(row.data))
+        states.append(totals(state))
+    before, after = states
+    at = json.loads(rows[left - 1].data)["at"]
+    end_of_that_time = max(row.sequence for row in rows if json.loads(row.data)["at"] <= at)
+
+    told = defter.json("diff", str(left), str(right), code=1)
+    timed = defter.json("diff", at, str(right), code=1)
+
+    expected = {place for place in after if after[place] != before.get(place, NOTHING)}
+    assert {(line["account"], line["unit"]) for line in told} == expected
+    assert all(line["after"]["debits"] == after[line["account"], line["unit"]]["debits"] for line in told)
+    assert timed == defter.json("diff", str(end_of_that_time), str(right), code=1)
+    assert "no balances of main changed" in defter.ok("diff", str(right), str(right))
+    assert "changed from sequence 60 to 180" in defter.run("diff", str(left), str(right)).stdout
+
+
+def test_two_generations_are_compared_table_by_table(past: Past, defter: Program) -> None:
+    assert all(line["equal"] for line in defter.json("diff", "--generations", "1", "1"))
+    assert defter.run("diff", "--generations", "1", "7").code == 3
+    assert defter.run("diff").code == 2

@@ -1,0 +1,102 @@
+"""What changed between two points of a ledger's past, and what two generations of read models say otherwise.
+
+Law: a point is a sequence, or a time; either way it is when that was over. The journal is asked, so an answer does not
+depend on whether any read model is right.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import NamedTuple
+
+from domain.ledger import apply
+from domain.state import NOTHING, Ledger, Totals
+from projections import comparing
+from projections.comparing import Compared
+from projections.generations import NotPrepared, find
+from schemas.codec import decode_event
+from services.errors import Unexpected
+from services.journal import answers
+from services.journal.streams import Streams
+from services.migrations import READER
+from services.projector import connected
+from services.replay import Place, state_before, touched
+
+_AFTER_ANY_FRACTION = "~"
+
+
+class Difference(NamedTuple):
+    """The totals of an account in a unit at two points, and the units' decimal places."""
+
+    account: str
+    unit: str
+    before: Totals
+    after: Totals
+
+
+class Between(NamedTuple):
+    """Two points of a ledger, by the last sequence of each, and what differs."""
+
+    left: int
+    right: int
+    scales: dict[str, int]
+    differences: list[Difference]
+
+
+def between(streams: Streams, ledger: str, left: int | str, right: int | str | None) -> Between:
+    """Tell which balances changed between two points.
+
+    Args:
+        streams: where the ledger is.
+        ledger: its name.
+        left: the earlier point.
+        right: the later point; None is now.
+
+    Raises:
+        Away: PostgreSQL does not answer.
+    """
+    stored = streams.last(ledger)
+    first, last = _sequence(streams, ledger, left, stored), _sequence(streams, ledger, right, stored)
+    state = state_before(streams, ledger, first + 1)
+    before: dict[Place, Totals] = {}
+    for page in streams.pages(ledger, first + 1, last):
+        for told in page:
+            event = decode_event(told.data)
+            for place in touched(state, event):
+                if place not in before:
+                    before[place] = _totals(state, place)
+            apply(state, event)
+    changed = ((place, before[place], _totals(state, place)) for place in sorted(before))
+    return Between(
+        first, last, dict(state.units), [Difference(*place, old, new) for place, old, new in changed if old != new]
+    )
+
+
+def generations(dsn: str, left: int, right: int) -> Iterator[Compared]:
+    """Compare two generations of read models, table by table.
+
+    Raises:
+        Away: PostgreSQL does not answer.
+        Unexpected: there is no such generation.
+    """
+    with answers.understood(), closing(connected(dsn, "defter-diff", READER)) as connection:
+        connection.rollback()
+        connection.execute("set transaction isolation level repeatable read read only")
+        connection.execute("set local statement_timeout = 0")
+        with connection.cursor() as cursor:
+            try:
+                schemas = [find(cursor, number).schema for number in (left, right)]
+            except NotPrepared as not_prepared:
+                raise Unexpected(str(not_prepared), "`defter rebuild` tells which there are") from None
+        yield from comparing.compare(connection, *schemas)
+
+
+def _sequence(streams: Streams, ledger: str, point: int | str | None, stored: int) -> int:
+    if isinstance(point, str):
+        return streams.since(ledger, point + _AFTER_ANY_FRACTION, stored) - 1
+    return stored if point is None else min(point, stored)
+
+
+def _totals(state: Ledger, place: Place) -> Totals:
+    account, unit = place
+    found = state.accounts[account].totals.get(unit, NOTHING) if account in state.accounts else NOTHING
+    return Totals(found.debits, found.credits, found.held)
