@@ -4,8 +4,6 @@ import ast
 import asyncio
 import inspect
 import re
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -51,12 +49,3 @@ async def printed(
     for line in capsys.readouterr().out.splitlines():
         if not re.match(r"\d{4}-\d\d-\d\d ", line):  # the writer's log
             yield line
-
-
-def test_it_is_installed_as_it_says(tmp_path: Path) -> None:
-    (command,) = re.findall(r"```console\n\$ pip (.*?)\n```", TEXT)
-    offline = ["--no-index", "--no-deps", "--no-build-isolation", "--quiet", "--target", str(tmp_path)]
-
-    subprocess.run([sys.executable, "-m", "pip", *command.split(), *offline], cwd=ROOT, check=True)
-
-    assert (tmp_path / "defter_client" / "schemas" / "values.py").is_file()

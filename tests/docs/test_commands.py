@@ -40,6 +40,8 @@ NOT_RUN_BECAUSE: Final = {
 FORMS: Final = ("command.json", "event.json", "replies/reply.v1.json", "postings/posting.v1.json")
 """What a message may be."""
 
+EXAMPLES: Final = ROOT / "docs" / "examples"
+
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
@@ -68,6 +70,21 @@ def test_the_test_that_is_named_reads_the_page_or_holds_its_commands(page: Path)
         assert runner.name.startswith("test_") or runner == ROOT / ".ci" / "run", block.line
         source = runner.read_text(encoding="utf-8")
         assert page.name in source or page.stem in source or all(line in source for line in lines(block)), block.line
+
+
+def test_every_file_among_the_examples_is_used_by_a_test_or_by_a_command_of_a_page() -> None:
+    told = [path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py")]
+    told += [block.text for page in PAGES for block in blocks(page) if block.language in RUN]
+    files = (path for path in EXAMPLES.rglob("*.*") if path.suffix != ".md" and "node_modules" not in path.parts)
+
+    unused = [path.name for path in files if not any(path.name in text or named(path) in text for text in told)]
+
+    assert unused == []
+
+
+def named(path: Path) -> str:
+    """Give what names a file that is not named in full: an argument, or what installs."""
+    return "npm ci" if path.name.startswith("package") else f'"{path.stem}"'
 
 
 def lines(block: Block) -> list[str]:
