@@ -94,7 +94,7 @@ class Projector:
     ) -> None:
         """Know the shard and its read models; nothing is connected before `run`."""
         self.position = 0
-        self.tally = ProjectorTally() if tally is None else tally
+        self.tally = tally or ProjectorTally()
         self._journal = journal
         self._dsn = dsn
         self._readiness = readiness
@@ -250,15 +250,15 @@ async def project(
     while True:
         number = await patiently(part, partial(asyncio.to_thread, _number, dsn, generation), readiness)
         readiness.waits(part, "another projector is the live one")
-        async with only_one(dsn, f"projector of generation {number}", shard) as held, AsyncExitStack() as resources:
+        lock = only_one(dsn, f"projector of generation {number}", shard, partial(readiness.waits, part))
+        async with lock as held, AsyncExitStack() as resources:
             journal = PostgresJournal(settings.database(shard), shard, PROJECTOR)
             resources.push_async_callback(journal.close)
             readiness.works(part)
-            tally = tallies.projector(shard)
-            projector = Projector(journal, dsn, readiness, generation=number, tally=tally, point=point)
-            look = partial(behind, settings.database(shard), PROJECTOR, shard, projector.reached)
+            live = Projector(journal, dsn, readiness, generation=number, tally=tallies.projector(shard), point=point)
+            look = partial(behind, settings.database(shard), PROJECTOR, shard, live.reached)
             with tallies.at_work("projector", shard, look):
-                await projector.run(held.lost)
+                await live.run(held.lost)
 
 
 def prepare(dsn: str) -> bool:

@@ -49,7 +49,8 @@ async def publish(
     await patiently(part, partial(check_shard, settings, shard, installed), readiness)
     while True:
         readiness.waits(part, "another publisher is the live one")
-        async with only_one(settings.database(shard), "publisher", shard) as held, AsyncExitStack() as resources:
+        lock = only_one(settings.database(shard), "publisher", shard, partial(readiness.waits, part))
+        async with lock as held, AsyncExitStack() as resources:
             journal = PostgresJournal(settings.database(shard), shard, PUBLISHER)
             resources.push_async_callback(journal.close)
             outputs = _Outputs(settings, installed, shard, resources)

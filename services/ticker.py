@@ -201,10 +201,14 @@ async def tick(
     """
     shards = range(partitions)
     tallies = tallies or Tallies()
-    while True:
+
+    def waits(why: str) -> None:
         for shard in shards:
-            readiness.waits(f"ticker {shard}", "another ticker is the live one")
-        async with only_one(settings.database(0), "ticker", 0) as held, asyncio.TaskGroup() as ticking:
+            readiness.waits(f"ticker {shard}", why)
+
+    while True:
+        waits("another ticker is the live one")
+        async with only_one(settings.database(0), "ticker", 0, waits) as held, asyncio.TaskGroup() as ticking:
             for shard in shards:
                 readiness.works(f"ticker {shard}")
                 ticking.create_task(_tick_for(settings, shard, readiness, held.lost, every_s, tallies))

@@ -7,7 +7,7 @@ lost. So whoever holds it must stop acting as the live one as soon as the connec
 import asyncio
 import contextlib
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
 import psycopg
@@ -37,7 +37,9 @@ class Held:
 
 
 @contextlib.asynccontextmanager
-async def only_one(dsn: str, what: str, number: int) -> AsyncIterator[Held]:
+async def only_one(
+    dsn: str, what: str, number: int, waits: Callable[[str], None] = lambda _: None
+) -> AsyncIterator[Held]:
     """Wait until this is the only live `what` of a number in a database, and be it inside the block.
 
     Waits for a database that does not answer, too. It asks again and again rather than wait inside PostgreSQL, where a
@@ -47,11 +49,12 @@ async def only_one(dsn: str, what: str, number: int) -> AsyncIterator[Held]:
         dsn: the database.
         what: such as `publisher`.
         number: that of the shard, or of whatever there is one `what` for.
+        waits: is told when the database does not answer, and when it does again and the lock is what is waited for.
 
     Raises:
         Unexpected: the login is not the one expected.
     """
-    connection = await _locked(dsn, what, number)
+    connection = await _locked(dsn, what, number, waits)
     held = Held()
     watching = asyncio.create_task(_watch(connection, held))
     try:
@@ -65,13 +68,23 @@ async def only_one(dsn: str, what: str, number: int) -> AsyncIterator[Held]:
             await connection.close()
 
 
-async def _locked(dsn: str, what: str, number: int) -> psycopg.AsyncConnection[Any]:
+async def _locked(dsn: str, what: str, number: int, waits: Callable[[str], None]) -> psycopg.AsyncConnection[Any]:
     """Return a connection that holds the lock, however long that takes."""
+    part = what.partition(" ")[0]
+    away = False
 
     def say_once(state: RetryCallState) -> None:
-        asked_again[f"{what.partition(' ')[0]} {number}"] += 1
-        if state.attempt_number == 1 and state.outcome:
-            _log.warning("waiting for PostgreSQL", what=what, number=number, why=str(state.outcome.exception()))
+        nonlocal away
+        away = True
+        why = str(state.outcome.exception()) if state.outcome else ""
+        waits(why)
+        asked_again[f"{part} {number}"] += 1
+        if state.attempt_number == 1:
+            _log.warning("waiting for PostgreSQL", what=what, number=number, why=why)
+
+    def connected() -> None:
+        if away:
+            waits(f"another {part} is the live one")
 
     waiting = AsyncRetrying(
         retry=retry_if_exception_type(Away),
@@ -83,16 +96,19 @@ async def _locked(dsn: str, what: str, number: int) -> psycopg.AsyncConnection[A
     kind = zlib.crc32(f"defter {what}".encode()) - (1 << 31)
     async for attempt in waiting:
         with attempt:
-            connection = await _locked_once(arguments, kind, number)
+            connection = await _locked_once(arguments, kind, number, connected)
     if waiting.statistics["attempt_number"] > 1:
         _log.info("PostgreSQL is back", what=what, number=number)
     return connection
 
 
-async def _locked_once(arguments: dict[str, Any], kind: int, number: int) -> psycopg.AsyncConnection[Any]:
+async def _locked_once(
+    arguments: dict[str, Any], kind: int, number: int, connected: Callable[[], None]
+) -> psycopg.AsyncConnection[Any]:
     """Connect, and ask for the lock until it is given. Raises `Away`, `Unexpected`."""
     with answers.understood():
         connection = await psycopg.AsyncConnection.connect(**arguments, autocommit=True)
+    connected()
     try:
         with answers.understood():
             while True:

@@ -16,12 +16,13 @@ class Candidate:
 
     def __init__(self, dsn: str, what: str = "publisher", number: int = 0) -> None:
         self.live = asyncio.Event()
+        self.told: list[str] = []
         self.held: Held | None = None
         self._leave = asyncio.Event()
         self._task = asyncio.create_task(self._run(dsn, what, number))
 
     async def _run(self, dsn: str, what: str, number: int) -> None:
-        async with only_one(dsn, what, number) as self.held:
+        async with only_one(dsn, what, number, self.told.append) as self.held:
             self.live.set()
             await self._leave.wait()
 
@@ -90,13 +91,20 @@ async def test_whoever_loses_the_connection_is_told_and_the_next_is_live(databas
     await second.leave()
 
 
-async def test_a_server_that_is_away_is_waited_for(wire: Wire) -> None:
+async def test_a_server_that_is_away_is_waited_for_and_told_from_another_who_is_live(database: str, wire: Wire) -> None:
+    live = Candidate(database)
+    await live.live.wait()
     wire.down = True
     candidate = Candidate(wire.dsn)
     await asyncio.sleep(0.3)
-    assert not candidate.live.is_set()
+    assert candidate.told
+    assert all(why.startswith("PostgreSQL: ") for why in candidate.told)
 
     wire.down = False
+    while candidate.told[-1] != "another publisher is the live one":
+        await asyncio.sleep(0.01)
+    assert not candidate.live.is_set()
+    await live.leave()
 
     await candidate.live.wait()
     await candidate.leave()
