@@ -7,6 +7,7 @@ the topics are fresh and are taken away again, and a figure is printed only when
     figures       which there are: warmed up, repeated, the median
     drain         N commands lie in the topic: `drain`, `hot-pair`, `reply`, `postings`, `disk`
     latency       one event after its command: `latency`, `lone`
+    afterwards    the past gone through again: `replay`, `verify`, `start`
     decide        from record bytes to event bytes, one core, no I/O: `decide`
 
     grounds       the servers, and a fresh installation on them · surroundings: versions, cores, settings

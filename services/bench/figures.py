@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from services.bench import decide, drain, latency, rebuilt
+from services.bench import afterwards, decide, drain, latency, rebuilt
 from services.bench.options import Options, Result
 from services.settings import Settings
 
@@ -41,6 +41,9 @@ FIGURES: Final = {
     "lone": Figure(latency.lone, "p50_ms", ("per_s", "p50_ms", "p99_ms")),
     "decide": Figure(decide.decide, "per_s", ("per_s",), servers=False),
     "rebuild": Figure(rebuilt.rebuild, "per_s", ("per_s", "balances_per_s")),
+    "replay": Figure(afterwards.replay, "per_s", ("per_s",)),
+    "verify": Figure(afterwards.verify, "per_s", ("per_s",)),
+    "start": Figure(afterwards.start, "seconds", ("seconds", "without_snapshot_s", "bytes_an_account")),
     "disk": Figure(drain.disk, "bytes", ("bytes", "read_model_bytes"), steady=True),
 }
 

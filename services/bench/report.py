@@ -37,6 +37,11 @@ def for_people(result: Result) -> None:
     of += [f"in each of {result['partitions']} ledgers, {result['writers']} writers"] if "partitions" in result else []
     of += [f"{result['seconds']:,} s"] if "seconds" in result else []
     _line(", ".join(of))
+    if "without_snapshot_s" in result:
+        _line(
+            f"{result['events']:,} events; without a snapshot {result['without_snapshot_s']:,} s; "
+            f"it was made in {result['snapshot_made_s']:,} s and has {result['snapshot_bytes']:,} bytes"
+        )
     if stages := result.get("stage_seconds"):
         _line("done after: " + _listed(stages, "s"))
     if costs := result.get("cpu_us"):
@@ -53,6 +58,8 @@ def for_people(result: Result) -> None:
 def _headline(result: Result) -> str:
     if "bytes" in result:
         return f"{result['bytes']:,} bytes a transfer, and {result['read_model_bytes']:,} in the read models"
+    if "bytes_an_account" in result:
+        return f"{result['seconds']:,} s, {result['bytes_an_account']:,} bytes an account"
     told = [f"{result['rate']:,} a second offered"] if "rate" in result else []
     told += [f"{result['per_s']:,} {result.get('of', 'transfers')}/s"] if "per_s" in result else []
     told += [f"{result['balances_per_s']:,} of balances alone"] if "balances_per_s" in result else []

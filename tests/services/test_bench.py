@@ -11,7 +11,7 @@ import msgspec
 import psycopg
 import pytest
 
-from services.bench import drain, grounds, latency, load, main, rebuilt
+from services.bench import afterwards, drain, grounds, latency, load, main, rebuilt
 from services.bench.checking import Wrong, check
 from services.bench.options import Options
 from services.bench.sampling import dearest, sampled
@@ -85,6 +85,15 @@ async def test_read_models_are_made_anew_from_a_past_that_was_made_quickly(serve
     assert (result["of"], result["transfers"], result["accounts"]) == ("events", 300, 10)
     assert min(result["per_s"], result["balances_per_s"]) > 0
     assert set(result["cpu_us"]) == {"rebuild", "postgresql"}
+
+
+async def test_the_past_is_gone_through_again_and_taken_up_whole(servers: Settings) -> None:
+    verified, replayed = await afterwards.verify(FEW, servers), await afterwards.replay(FEW, servers)
+    started = await afterwards.start(FEW, servers)
+
+    assert min(verified["per_s"], replayed["per_s"]) > 0
+    assert (started["accounts"], started["events"]) == (10, 313)
+    assert started["snapshot_bytes"] > 0
 
 
 def test_deciding_needs_no_servers_and_prints_one_object(capsys: pytest.CaptureFixture[str]) -> None:
