@@ -15,6 +15,7 @@ from services.kafka.outbox import KafkaOutbox
 from services.kafka.ports import Message
 from services.kafka.topics import Topics, create, delete
 from services.settings import Kafka
+from tests.docs.pages import commands
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "clients" / "python"
@@ -57,15 +58,17 @@ async def topics(kafka: str, prefix: str) -> AsyncIterator[Topics]:
     await delete(Kafka(servers=kafka), topics.all())
 
 
-async def test_beside_an_application_with_packages_of_the_same_names_both_find_their_own(
-    built: Path, tmp_path: Path, kafka: str, topics: Topics
+async def test_installed_as_the_guide_says_beside_packages_of_the_same_names_both_find_their_own(
+    tmp_path: Path, kafka: str, topics: Topics
 ) -> None:
     outbox = KafkaOutbox(Kafka(servers=kafka), topics.events, 0)
     text = b'{"type":"ledger-opened.v1","ledger":"main","sequence":1,"at":"2026-11-21T09:30:00.125Z","command":"1"}'
     await outbox.send([Message(b"main", text, [])])
     await outbox.close()
     python = environment(tmp_path / "venv")
-    run(*PIP, "--python", str(python), "install", "--no-index", "--no-deps", str(wheel(built)))
+    (command,) = [command.text.removeprefix("pip ") for command in commands(ROOT / "docs" / "client.md")]
+    offline = ("--no-index", "--no-deps", "--no-build-isolation")
+    run(*PIP, "--python", str(python), *command.split(), *offline, where=ROOT)
     for name in THEIRS:
         (tmp_path / "app" / name).mkdir(parents=True)
         (tmp_path / "app" / name / "__init__.py").write_text(f"MINE = {name!r}")
