@@ -84,15 +84,21 @@ def environment(settings: Settings, tmp_path: Path) -> dict[str, str]:
         (programs / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n')
         (programs / name).chmod(0o755)
     outer = {name: value for name, value in os.environ.items() if not name.startswith(("DEFTER_", "XDG_"))}
-    return outer | {
-        "DEFTER_DATABASE": settings.database(0),
-        "DEFTER_KAFKA": settings.brokers().servers,
-        "DEFTER_PREFIX": settings.prefix,
-        "HOME": str(home),
-        "PATH": f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}",
-        # A program that runs for a second is not worth the compiler of a server.
-        "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
-    }
+    # What npm was told, and what it has fetched, is the user's own.
+    npm = {"NPM_CONFIG_USERCONFIG": str(Path.home() / ".npmrc"), "NPM_CONFIG_CACHE": str(Path.home() / ".npm")}
+    return (
+        npm
+        | outer
+        | {
+            "DEFTER_DATABASE": settings.database(0),
+            "DEFTER_KAFKA": settings.brokers().servers,
+            "DEFTER_PREFIX": settings.prefix,
+            "HOME": str(home),
+            "PATH": f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+            # A program that runs for a second is not worth the compiler of a server.
+            "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        }
+    )
 
 
 @pytest.fixture(autouse=True)

@@ -21,7 +21,7 @@ from tests.schemas.published import takes
 
 PAGES: Final = [
     page
-    for folder in ("*.md", "docs/**/*.md", "clients/*/*.md")
+    for folder in ("*.md", "docs/**/*.md", "clients/*/*.md", "schemas/published/*.md")
     for page in sorted(ROOT.glob(folder))
     if "node_modules" not in page.parts and page.name != "CHANGELOG.md"
 ]
