@@ -1,5 +1,7 @@
 """Everyone is killed again and again while it lags and commands go on arriving. Nothing is done twice, nothing lost.
 
+Nearly every command asks for a reply, and has it in the end.
+
 `DEFTER_CRASH_SEEDS=1,2,3` plays other loads, `DEFTER_CRASH_KILLS=20` kills more often.
 """
 
@@ -17,6 +19,7 @@ from tests.system.checks import check
 from tests.system.conftest import MakeHouse
 from tests.system.house import House
 from tests.system.load import Load
+from tests.system.replies import Asking
 from tests.system.victims import everyone
 
 SEEDS = [int(seed) for seed in os.environ.get("DEFTER_CRASH_SEEDS", "20261121").split(",")]
@@ -33,7 +36,9 @@ async def test_whoever_is_killed_and_whenever_every_command_has_the_one_outcome_
     began = time.monotonic()
     house = await make_own_house(PARTITIONS)
     victims = everyone(house, servers)
-    feeders = [Feeder(house, seed, partition) for partition in range(PARTITIONS)]
+    asking = Asking(house, seed)
+    await asking.begin()
+    feeders = [Feeder(house, seed, partition, asking) for partition in range(PARTITIONS)]
     feeding = [asyncio.create_task(feeder.feed()) for feeder in feeders]
 
     try:
@@ -52,6 +57,7 @@ async def test_whoever_is_killed_and_whenever_every_command_has_the_one_outcome_
     found = await check(house)
     for victim in victims:
         tell(f"{victim.name} was killed {len(victim.lags)} times, behind by {victim.lags}")
+    tell(f"{await asking.see_that_all_are_told()} asked for a reply and were told")
     tell(f"{found}; {time.monotonic() - began:.0f} s")
 
 
@@ -62,10 +68,12 @@ class Feeder:
         house: where it sends to.
         seed: of its load.
         partition: which one.
+        asking: lets commands ask for a reply.
     """
 
-    def __init__(self, house: House, seed: int, partition: int) -> None:
+    def __init__(self, house: House, seed: int, partition: int, asking: Asking) -> None:
         self._house = house
+        self._asking = asking
         self._partition = partition
         self._load = Load(seed, partition, house.partitions)
         self._chance = random.Random(f"{seed} feeder {partition}")
@@ -81,7 +89,7 @@ class Feeder:
         while True:
             count = BURST if self._wanted.is_set() else self._chance.randint(1, 60)
             self._wanted.clear()
-            self._sending = self._load.messages(count)
+            self._sending = self._asking.asking(self._load.messages(count))
             await self._house.send(self._partition, self._sending)
             self._sending = []
             await asyncio.sleep(self._chance.uniform(0, 0.1))

@@ -10,7 +10,7 @@ from tests.system.conftest import MakeHouse
 from tests.system.house import House, Reach
 from tests.system.load import Load
 from tests.system.model import Model
-from tests.system.test_replies import make
+from tests.system.replies import make
 
 PARTITIONS = 3
 SLICES, SLICE = 4, 80
