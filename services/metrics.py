@@ -19,6 +19,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
+from schemas.reasons import DeadReason
 from services.errors import Away, Unexpected
 from services.health import STANDS_BY, STARTING, Answer, Health, Page
 from services.patience import asked_again
@@ -161,9 +162,11 @@ def _outcomes(tally: WriterTally) -> Iterator[tuple[str, str, int]]:
     yield "accepted", "", tally.accepted
     yield "duplicate", "", tally.duplicates
     yield "tick", "", tally.ticks
-    for outcome, reasons in (("refused", tally.refused), ("dead-letter", tally.dead)):
-        for reason, count in sorted(reasons.items()):
-            yield outcome, reason, count
+    for reason, count in sorted(tally.refused.items()):
+        yield "refused", reason, count
+    # All of these from 0 on: a counter that begins with its first letter hides that one from `increase`.
+    for dead in DeadReason:
+        yield "dead-letter", dead, tally.dead[dead]
 
 
 def _of_others(tallies: Tallies) -> Iterator[Metric]:

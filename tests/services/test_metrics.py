@@ -81,3 +81,15 @@ def test_what_several_processes_tell_is_one_answer_with_their_names() -> None:
 
     assert numbers(answer) == {"defter_ticks_total one": 3, "defter_ticks_total two": 3}
     assert answer.count("# TYPE defter_ticks_total counter") == 1
+
+
+async def test_the_first_dead_letter_is_seen_to_be_one_more() -> None:
+    tallies = Tallies()
+    tally = tallies.writer(0)
+    before = await told(Health("writer"), tallies)
+    tally.dead["ID_REUSED"] += 1
+
+    after = await told(Health("writer"), tallies)
+
+    name = "defter_commands_total dead-letter ID_REUSED"
+    assert (before[name], after[name]) == (0, 1)
