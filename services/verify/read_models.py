@@ -12,7 +12,10 @@ from services.verify.audit import Audit, Terms
 from services.verify.fault import Check, Fault
 from services.verify.moment import Moment
 
-_GENERATIONS: Final = b"select generation from read.generations where shape = %b order by generation"
+# One that is being built is compared by who builds it, and one that is not whole has balances alone.
+_GENERATIONS: Final = (
+    b"select generation from read.generations where shape = %b and built and whole order by generation"
+)
 _SEQUENCES: Final = "select ledger, sequence from read_{number}.ledgers where shard = %b"
 
 # Each posting of each account and unit, in order, as PostgreSQL keeps an array: the quickest to read.
