@@ -83,7 +83,7 @@ async def rebuild(
         settings: where everything is.
         place: whose read models.
         dry_run: compare only; what was built is dropped.
-        whole: else balances alone are built and compared: only where that is all.
+        whole: else balances alone are built and compared; only in a dry run, for nobody is shown them.
         rate: so many events a second, at most.
         told: is told what goes on.
         point: called at `begun`, `met`, `compared`, `caught up` and `swapped`, and in every page (see `Projector`).
@@ -92,35 +92,30 @@ async def rebuild(
         Away: a database does not answer any more. Run again, it goes on.
         Unexpected: somebody else rebuilds, or the journal is not whole.
     """
-    assert whole or dry_run, "what has balances alone is shown to nobody"
+    building = Building(settings, place.dsn, 0, rate=rate, point=point)
     async with alone(place.dsn):
         live = next((kept.known for kept in await all_kept(place) if kept.known.live), None)
-        building = await _begin(settings, place, Building(settings, place.dsn, 0, rate=rate, point=point), whole=whole)
-        resumed_at = sum(building.positions.values())
+        resumed_at = await _begin(settings, place, building, whole=whole)
         await point("begun")
         why = await obstacle(settings, place, live)
-        other = live.number if live and not why else None
-        compared: list[Compared] = []
-        if other is not None:
-            building.told = lambda done, of: told("building", done, of)
-            both = await _meet(place, building, other)
-            await point("met")
-            compared = await _compared(both, other, building.number, told, whole=whole) if both else []
-            why = None if both else f"generation {other} stands still: no projector keeps it"
-            await point("compared")
-        if dry_run:
+        before = live.number if live else None
+        other = None if why else before
+        compared = await _compare(place, building, other, told, point, whole=whole) if other else None
+        if other and not compared:
+            why = f"generation {other} stands still: no projector keeps it"
+        if dry_run or not whole:
             await drop(place, building.number)
         else:
-            building.told = lambda done, of: told("catching up", done, of)
-            await _catch_up(settings, place, building)
-            await point("caught up")
-            await make_live(place, building, other)
-            await point("swapped")
-        return Rebuilt(building.number, live.number if live else None, resumed_at, building.positions, compared, why)
+            await _take_over(settings, place, building, other, told, point)
+        return Rebuilt(building.number, before, resumed_at, building.positions, compared or [], why)
 
 
-async def _begin(settings: Settings, place: Place, building: Building, *, whole: bool) -> Building:
-    """Go on with what is half-built, if it is of this journal, shape and kind; all else half-built is dropped."""
+async def _begin(settings: Settings, place: Place, building: Building, *, whole: bool) -> int:
+    """Go on with what is half-built, if it is of this journal, shape and kind; all else half-built is dropped.
+
+    Returns:
+        The position to go on after, of all shards together; 0 at the beginning.
+    """
     for kept in await all_kept(place):
         if kept.known.built:
             continue
@@ -131,7 +126,31 @@ async def _begin(settings: Settings, place: Place, building: Building, *, whole:
             await drop(place, kept.known.number)
     if not building.number:
         building.number = await asked(place.dsn, partial(generations.begin, whole=whole))
-    return building
+    return sum(building.positions.values())
+
+
+async def _compare(
+    place: Place, building: Building, other: int, told: Told, point: Point, *, whole: bool
+) -> list[Compared] | None:
+    """Compare what is built with the live one, at one event; None where the live one stands still before it."""
+    building.told = partial(told, "building")
+    both = await _meet(place, building, other)
+    await point("met")
+    if both is None:
+        return None
+    tables = tuple(TABLES) if whole else ("balances",)
+
+    def compare() -> list[Compared]:
+        found: list[Compared] = []
+        with both:
+            for one in comparing.compare(both, schema_of(other), schema_of(building.number), tables):
+                found.append(one)
+                told("comparing", len(found), len(tables))
+        return found
+
+    compared = await blocking(compare)
+    await point("compared")
+    return compared
 
 
 async def _meet(place: Place, building: Building, other: int) -> psycopg.Connection[Any] | None:
@@ -159,19 +178,15 @@ async def _meet(place: Place, building: Building, other: int) -> psycopg.Connect
         return await blocking(lambda: _looking_at(place.dsn, other))
 
 
-async def _compared(both: psycopg.Connection[Any], left: int, right: int, told: Told, *, whole: bool) -> list[Compared]:
-    """Compare two generations in the transaction of `both`, and let go of that."""
-
-    def compare() -> list[Compared]:
-        found: list[Compared] = []
-        tables = tuple(TABLES) if whole else ("balances",)
-        with both:
-            for one in comparing.compare(both, schema_of(left), schema_of(right), tables):
-                found.append(one)
-                told("comparing", len(found), len(tables))
-        return found
-
-    return await blocking(compare)
+async def _take_over(
+    settings: Settings, place: Place, building: Building, other: int | None, told: Told, point: Point
+) -> None:
+    """Go on to the journal's end, and be the live one."""
+    building.told = partial(told, "catching up")
+    await _catch_up(settings, place, building)
+    await point("caught up")
+    await make_live(place, building, other)
+    await point("swapped")
 
 
 async def _catch_up(settings: Settings, place: Place, building: Building) -> None:

@@ -1,8 +1,7 @@
 """Answers from the read models show one state, say as of which sequence it is, and are those of a plain fold."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from functools import cache
+from collections.abc import AsyncIterator
 from itertools import product
 from typing import Any
 
@@ -13,15 +12,13 @@ from domain.clearing import clearing
 from domain.ledger import apply
 from domain.state import Ledger, Totals
 from projections.questions import Line, Place, Questions, Span
-from schemas.events import AccountChanged, Event, HoldPlaced, TransferPosted
+from schemas.events import AccountChanged, TransferPosted
 from services.errors import Unexpected
-from services.journal.memory import MemoryJournal
 from services.migrations import allow_read_models
-from services.outcomes import has, outcome, transfers
-from services.projector import connected, prepare
+from services.projector import prepare
 from services.reads import Behind, NotThere, Reads, Shown
-from tests.projections.stream import busy, events, folded, project, stored
-from tests.services.stage import Stage, opened, pay
+from tests.projections.stream import events, folded
+from tests.services.models import hot, longest, take_in
 
 CASH = "cash"
 SHOP = "shop"
@@ -55,25 +52,6 @@ async def often(prepared: str) -> AsyncIterator[Reads]:
     reads = Reads(prepared)
     yield reads
     await reads.close()
-
-
-def take_in(dsn: str, happened: Sequence[Event], page: int) -> None:
-    with connected(dsn, "defter-test") as connection:
-        project(connection, stored(happened), page)
-
-
-@cache
-def hot() -> list[Event]:
-    """The events of a ledger of two accounts that are posted to again and again."""
-    return busy(1 + number % 3 for number in range(500))
-
-
-def longest() -> list[Event]:
-    """The events of the ledger that holds and posts most."""
-    by_ledger: dict[str, list[Event]] = {}
-    for event in events():
-        by_ledger.setdefault(event.ledger, []).append(event)
-    return max(by_ledger.values(), key=lambda some: sum(type(event).__name__.startswith("Hold") for event in some))
 
 
 async def test_a_balance_is_that_of_a_plain_fold_as_of_every_sequence(reads: Reads) -> None:
@@ -183,76 +161,6 @@ async def test_a_statement_may_show_one_unit_only(reads: Reads) -> None:
             ]
 
 
-async def test_accounts_are_shown_by_name(reads: Reads) -> None:
-    for name, ledger in folded(events()).items():
-        first = await reads.accounts(name, most=2)
-        rest = await reads.accounts(name, after=first.accounts[-1].account if first.accounts else "")
-
-        shown = {one.account: one for one in (*first.accounts, *rest.accounts)}
-        assert list(shown) == sorted(ledger.accounts)
-        for account in ledger.accounts.values():
-            one = shown[account.name]
-            assert (one.version, one.state) == (account.version, account.state or "open")
-            assert (one.policy, one.floor, one.alias) == (account.policy, account.floor, account.alias)
-
-
-async def test_the_trial_balance_is_zero(reads: Reads) -> None:
-    for name in folded(events()):
-        assert all(one.balance == 0 for one in (await reads.trial_balance(name)).units)
-    assert any([(await reads.trial_balance(name)).units for name in folded(events())])
-
-
-async def test_accounts_holds_and_sums_are_those_of_a_plain_fold_as_of_every_sequence(reads: Reads) -> None:
-    ledger = Ledger(longest()[0].ledger)
-    for event in longest():
-        apply(ledger, event)
-
-        accounts = (await reads.accounts(ledger.name, as_of=event.sequence)).accounts
-        holds = (await reads.holds(ledger.name, as_of=event.sequence)).holds
-        sums = (await reads.trial_balance(ledger.name, as_of=event.sequence)).units
-
-        assert {one.account: (one.version, one.alias) for one in accounts} == {
-            account.name: (account.version, account.alias) for account in ledger.accounts.values()
-        }
-        assert {one.hold: (one.movements, one.remaining, one.expires_at) for one in holds} == {
-            hold.id: (
-                [
-                    (part.source, part.destination, part.unit, amount)
-                    for part, amount in zip(hold.parts, placed, strict=True)
-                ],
-                [part.remaining for part in hold.parts],
-                hold.expires_at,
-            )
-            for hold in ledger.holds.values()
-            for placed in [amounts_of(hold.id)]
-        }
-        moved = [totals for account in ledger.accounts.values() for totals in account.totals.values()]
-        assert sum(one.debits for one in sums) == sum(one.debits for one in moved)
-        assert all(one.balance == 0 for one in sums)
-    assert (await reads.trial_balance(ledger.name)).units == sums
-
-
-def amounts_of(hold: str) -> list[int]:
-    placed = next(event for event in longest() if isinstance(event, HoldPlaced) and event.command == hold)
-    return [int(movement.amount) for movement in placed.movements]
-
-
-async def test_holds_may_be_those_of_one_account_and_those_that_ended(reads: Reads) -> None:
-    name = longest()[0].ledger
-    placed = [event for event in longest() if isinstance(event, HoldPlaced)]
-    account = placed[0].movements[0].destination
-
-    ended = (await reads.holds(name, ended=True)).holds
-    of_one = (await reads.holds(name, account, ended=True)).holds
-    rest = (await reads.holds(name, ended=True, after=ended[0].hold, most=2)).holds
-
-    assert [one.hold for one in ended] == sorted(event.command or "" for event in placed)
-    assert {one.hold for one in of_one} == {
-        event.command for event in placed if any(account in {one.source, one.destination} for one in event.movements)
-    }
-    assert rest == ended[1:3]
-
-
 async def test_a_statement_tells_what_there_was_before_it_and_after_it(often: Reads) -> None:
     first = await often.statement(MAIN, SHOP, after=(0, -1), most=10)
     last = await often.statement(MAIN, SHOP, most=10)
@@ -344,50 +252,6 @@ async def test_a_connection_that_was_cut_is_made_anew(often: Reads, superuser: p
         await often.balances(MAIN, CASH)
 
     assert await often.balances(MAIN, CASH) == before
-
-
-async def test_the_outcome_of_every_command_is_found_by_its_id() -> None:
-    stage = Stage()
-    stage.publish(*opened(), pay("paid", "alice", "bob", 300), pay("poor", "bob", "alice", 301))
-    await stage.write()
-    journal = MemoryJournal(stage.store)
-
-    paid, poor = await outcome(journal, MAIN, "paid"), await outcome(journal, MAIN, "poor")
-
-    assert paid
-    assert (paid.sequence, paid.reason, paid.details) == (6, None, {})
-    assert poor
-    assert (poor.sequence, poor.reason) == (7, "INSUFFICIENT_FUNDS")
-    assert poor.details == {"account": "bob", "unit": "QAZ", "available": "300", "requested": "301"}
-    assert await outcome(journal, MAIN, "never") is None
-
-
-async def test_a_transfer_tells_what_of_it_was_moved_back_so_far() -> None:
-    stage = Stage()
-    reverse: dict[str, object] = {"type": "reverse-transfer.v1", "transfer": "paid"}
-    part = {"source": "alice", "destination": "bob", "unit": "QAZ", "amount": 100}
-    stage.publish(
-        *opened(),
-        pay("paid", "alice", "bob", 300, metadata={"order": "77"}),
-        reverse | {"id": "back-1", "movements": [part]},
-        reverse | {"id": "back-2"},
-        {"type": "reverse-transfer.v1", "id": "again", "transfer": "back-1"},
-    )
-    await stage.write()
-    journal = MemoryJournal(stage.store)
-
-    paid, back = await transfers(journal, MAIN, ["paid", "never", "back-1", "ledger"])
-    (then,) = await transfers(journal, MAIN, ["paid"], as_of=7)
-
-    assert (paid.id, paid.sequence, paid.kind, paid.metadata) == ("paid", 6, "transfer", {"order": "77"})
-    assert paid.movements == [("alice", "bob", "QAZ", 300)]
-    assert (then.reversed, then.reversals) == ([100], [7])
-    assert (paid.reversed, paid.reversals) == ([300], [7, 8])
-    assert (back.movements, back.reversed, back.reversals) == ([("bob", "alice", "QAZ", 100)], [100], [9])
-    assert await transfers(journal, MAIN, ["paid"], as_of=5) == []
-    assert await outcome(journal, MAIN, "paid", as_of="2020-01-01T00:00:00.000Z") is None
-    assert await has(journal, MAIN, 9)
-    assert not await has(journal, MAIN, 99)
 
 
 def places(account: str) -> list[Place]:

@@ -3,29 +3,23 @@
 import asyncio
 import os
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 import psycopg
 import pytest
 
-from projections import comparing
-from projections.comparing import TABLES, Digest
+from projections.comparing import TABLES
 from projections.generations import SHAPE
 from services.errors import Unexpected
-from services.journal.ports import Entry, Row
 from services.journal.postgres import PostgresJournal
-from services.keeping import keep
 from services.migrations import PROJECTOR, migrate
 from services.projector import Projector, prepare
 from services.reads import Reads
-from services.rebuild import Rebuilt, rebuild
-from services.settings import Secret, Settings
-from services.swapping import Place, all_kept, drop, roll_back
+from services.swapping import drop, roll_back
 from services.writer import Point
-from tests.projections.stream import SHARD, busy, events, stored
-from tests.services.journal.batches import batch
+from tests.projections.stream import SHARD
+from tests.services.rebuilding import House, all_that_can_happen, later
 from tests.services.stage import Calm
 
 KILLS = int(os.environ.get("KILLS", "3"))
@@ -39,64 +33,6 @@ class Killed(BaseException):
     """As if the process had been killed here."""
 
 
-class House:
-    """A journal, its read models, and who keeps them."""
-
-    def __init__(self, dsn: str) -> None:
-        self.dsn = dsn
-        self.place = Place(dsn, (SHARD,))
-        self.settings = Settings(instance="test", dsn=Secret(dsn))
-
-    async def append(self, rows: list[Row]) -> None:
-        """Let a writer store events."""
-        journal = PostgresJournal(self.dsn, SHARD)
-        standing = await journal.claim("1")
-        opened = sorted({row.ledger for row in rows if row.sequence == 1})
-        await journal.append(batch(standing, [Entry(*row[1:]) for row in rows], ids=[], opened=opened))
-        await journal.close()
-
-    async def rebuild(self, **how: Any) -> Rebuilt:
-        """Build, compare and swap."""
-        return await rebuild(self.settings, self.place, **how)
-
-    @asynccontextmanager
-    async def kept(self) -> AsyncIterator[None]:
-        """Have a projector at work."""
-        keeping = asyncio.create_task(keep(self.settings, SHARD, Calm()))
-        try:
-            yield
-            assert not keeping.done(), keeping.result()
-        finally:
-            keeping.cancel()
-            with suppress(asyncio.CancelledError):
-                await keeping
-
-    async def states(self) -> dict[int, tuple[bool, bool, int]]:
-        """Tell of each generation whether it is live, whether it is built, and how far it has come."""
-        return {
-            known.number: (known.live, known.built, positions.get(SHARD, 0))
-            for known, positions in await all_kept(self.place)
-        }
-
-    async def come(self, position: int, *numbers: int) -> None:
-        """Wait until these generations have come to a position."""
-        while True:
-            states = await self.states()
-            if all(states[number][2] >= position for number in numbers):
-                return
-            await asyncio.sleep(0.02)
-
-    def digests(self, number: int) -> dict[str, Digest]:
-        """Give the digest of every table of a generation."""
-        with psycopg.connect(self.dsn) as connection:
-            return {table: comparing.digest(connection, f"read_{number}", table) for table in TABLES}
-
-    def do(self, statement: str) -> None:
-        """Do something to the database that nobody should."""
-        with psycopg.connect(self.dsn) as connection:
-            connection.execute(statement.encode())
-
-
 @pytest.fixture
 async def house(database: str) -> House:
     """A journal in which all that can happen has happened, and read models that do not know it yet."""
@@ -105,16 +41,6 @@ async def house(database: str) -> House:
     house = House(database)
     await house.append(all_that_can_happen())
     return house
-
-
-def all_that_can_happen() -> list[Row]:
-    return [Row(number, *row[1:]) for number, row in enumerate(stored(events()), start=1)]
-
-
-def later(count: int, start: int = 0) -> list[Row]:
-    """Give events of a ledger that nothing was said of before."""
-    happened = busy([1] * (start + count))
-    return [Row(0, *row[1:]) for row in stored(happened)][start and start + 3 :]
 
 
 async def test_what_is_rebuilt_is_what_was_kept_live_and_takes_its_place(house: House) -> None:

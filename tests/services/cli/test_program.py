@@ -4,8 +4,6 @@ The tests share one installation, so each has accounts, or a ledger, of its own.
 """
 
 import asyncio
-import csv
-import io
 import json
 import secrets
 import subprocess
@@ -158,68 +156,6 @@ def test_reading_back_what_was_so(defter: Program, ledger: str) -> None:
     assert defter.json("statement", "alice", "--after", "5.1", *of) == postings[1:]
     assert (sums["debits"], sums["credits"], sums["balance"]) == ("1250", "1250", "0")
     assert [one["account"] for one in accounts] == ["alice", "bob", "world"]
-
-
-def test_what_is_listed_is_data_too_as_of_any_moment(defter: Program, ledger: str) -> None:
-    of = ("--ledger", ledger)
-    hold = {"type": "place-hold.v1", "id": "hold", "ledger": ledger, "movements": [move("alice", "bob", 40)]}
-    release = {"type": "release-hold.v1", "id": "release", "ledger": ledger, "hold": "hold"}
-    reverse = {"type": "reverse-transfer.v1", "id": "back", "ledger": ledger, "transfer": "pay"}
-    pay = {"type": "transfer.v1", "id": "pay", "ledger": ledger, "movements": [move("alice", "bob", 250)]}
-    defter.ok("send", stdin=as_lines([pay, hold, release, reverse]))
-
-    (held,) = defter.json("holds", "alice", "--as-of", "7", "--min-sequence", "9", *of)
-    (ended,) = defter.json("holds", "--ended", *of)
-    (shown,) = defter.json("show", "pay", "--min-sequence", "9", *of)
-    (then,) = defter.json("show", "pay", "--as-of", "8", *of)
-
-    assert (held["hold"], held["remaining"], held["state"], held["as_of"]) == ("hold", "40", "open", 7)
-    assert (ended["remaining"], ended["state"], ended["changed"]) == ("0", "released", 8)
-    assert defter.json("holds", *of) == []
-    assert (shown["movements"][0]["reversed"], shown["reversals"]) == ("250", [9])
-    assert (then["movements"][0]["reversed"], then["reversals"]) == ("0", [])
-    assert "moved back by event 9" in defter.ok("show", "pay", *of)
-    assert defter.run("show", "pay", "--as-of", "5", *of).code == NO
-    assert [one["account"] for one in defter.json("accounts", "--as-of", "3", *of)] == ["alice", "world"]
-    assert [one["debits"] for one in defter.json("trial-balance", "--as-of", "6", *of)] == ["1250"]
-    for command in (
-        ("balance", "alice"),
-        ("statement", "alice"),
-        ("accounts",),
-        ("holds", "--ended"),
-        ("trial-balance",),
-    ):
-        names, *lines = csv.reader(io.StringIO(defter.ok(*command, "--csv", *of)))
-        told = defter.json(*command, *of)
-        assert sorted(names) == sorted(name for name in told[0] if name != "type")
-        assert len(lines) == len(told)
-        assert [line[names.index("as_of")] for line in lines] == ["9"] * len(lines)
-    assert "opening balance" in defter.ok("statement", "alice", *of)
-
-
-def test_read_models_are_rebuilt_swapped_rolled_back_and_dropped(defter: Program, ledger: str) -> None:
-    before = defter.json("balance", "alice", "--ledger", ledger)
-
-    compared = defter.json("rebuild", "--dry-run")
-    rebuilt = defter.json("rebuild", "--rate", "100000")
-    back = defter.json("rebuild", "--rollback")
-    forth = defter.ok("rebuild", "--rollback")
-    dropped = defter.json("rebuild", "--drop", "1")
-    (left, _) = defter.json("rebuild", "--list")
-
-    assert compared[-1]["equal"]
-    assert not compared[-1]["live"]
-    assert {one["table"] for one in compared[:-1]} > {"balances", "postings", "outcomes"}
-    number = rebuilt[-1]["live"]
-    assert back == [{"type": "rollback", "live": 1, "instead_of": number}]
-    assert forth.startswith(f"generation {number} is live again, instead of 1")
-    assert dropped == [{"type": "drop", "generation": 1}]
-    assert (left["generation"], left["state"]) == (number, "live")
-    defter.ok("transfer", "alice", "bob", "QAZ", "1", "--ledger", ledger)
-    (after,) = defter.json("balance", "alice", "--ledger", ledger, "--min-sequence", "6")
-    assert int(after["balance"]) == int(before[0]["balance"]) - 1
-    refused = defter.run("rebuild", "--drop", str(number))
-    assert (refused.code, "other than the live one" in refused.stderr) == (NOT_EXPECTED, True)
 
 
 def test_what_is_not_there_is_a_no(defter: Program, ledger: str) -> None:
