@@ -20,7 +20,17 @@ from typing import Final
 from tests.sabotage.fault import ROOT, Fault
 from tests.sabotage.faults import FAULTS
 
-COPIED: Final = ("schemas", "domain", "projections", "services", "clients", "tests", "pyproject.toml", "LICENSE")
+COPIED: Final = (
+    "schemas",
+    "domain",
+    "projections",
+    "services",
+    "clients",
+    "docs",
+    "tests",
+    "pyproject.toml",
+    "LICENSE",
+)
 _GREEN: Final = 0
 _RED: Final = 1
 _FAILED: Final = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
