@@ -7,7 +7,7 @@ start, in replay and in `verify` it is the same.
 from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Sequence
-from sys import intern
+from functools import cache
 from typing import assert_never
 
 from domain.state import Account, Ad, Book, Hold, Kind, Ledger, Part, Totals, TypeOfAccount, built_in
@@ -76,8 +76,7 @@ def _apply_postings(ledger: Ledger, event: TransferPosted) -> None:
         totals = accounts[posting.account].totals
         place = totals.get(posting.unit)
         if place is None:
-            # One text for all accounts: to compare it, nothing further is fetched from memory.
-            place = totals[intern(posting.unit)] = Totals()
+            place = totals[_shared(posting.unit)] = Totals()
         place.debits = int(posting.debits)
         place.credits = int(posting.credits)
     if event.hold is not None:
@@ -91,7 +90,7 @@ def _apply_postings(ledger: Ledger, event: TransferPosted) -> None:
 def _apply_account(ledger: Ledger, event: AccountChanged) -> None:
     account = ledger.accounts.get(event.account)
     if account is None:
-        account = ledger.accounts[event.account] = Account(event.account, intern(event.account_type))
+        account = ledger.accounts[event.account] = Account(event.account, _shared(event.account_type))
         if ledger.account_types[event.account_type].singleton:
             ledger.singletons[event.account_type] = account
     if account.alias != event.alias:
@@ -122,7 +121,7 @@ def _apply_hold(ledger: Ledger, event: HoldPlaced) -> None:
     hold = ledger.holds[event.command] = Hold(event.command, event.kind, event.book, event.expires_at, parts)
     for part in parts:
         totals = ledger.accounts[part.source].totals
-        totals.setdefault(intern(part.unit), Totals()).held += part.remaining
+        totals.setdefault(_shared(part.unit), Totals()).held += part.remaining
     if hold.expires_at is not None:
         insort(ledger.expiring, (hold.expires_at, hold.id))
 
@@ -143,3 +142,9 @@ def _end(ledger: Ledger, hold: Hold) -> None:
     del ledger.holds[hold.id]
     if hold.expires_at is not None:
         del ledger.expiring[bisect_left(ledger.expiring, (hold.expires_at, hold.id))]
+
+
+@cache
+def _shared(name: str) -> str:
+    """Return one text for all accounts that have this unit or type: to compare it, none is fetched from memory."""
+    return name

@@ -73,7 +73,7 @@ RULE_FAULTS: Final = (
     Fault(
         "a part of a transfer is reversed again and again",
         "domain/reversals.py",
-        "remainders = less(remainders, [_turned(moved) for moved in _movements(reversal)])",
+        "remainders = less(remainders, [_turned(moved) for moved in movements(reversal)])",
         "assert remainders, reversal",
         ("tests/domain/test_reversals.py", VECTORS),
     ),
