@@ -64,7 +64,7 @@ class Building:
         self._settings = settings
         self._dsn = dsn
         self._pace = Pace(rate)
-        self._point = point
+        self.point = point
 
     async def to(self, targets: Mapping[int, int], *, exactly: bool = True, hurry: bool = False) -> None:
         """Bring every shard to this position, those of an event each.
@@ -98,7 +98,7 @@ class Building:
         journal = _Ending(self._settings.database(shard), shard, pace, target if exactly else None)
         page = PAGE if pace.rate is None else max(min(pace.rate, PAGE), _NEVER_BELOW)
         projector = Projector(
-            journal, self._dsn, _Unheard(), generation=self.number, page=page, pause=_no_pause, point=self._point
+            journal, self._dsn, _Unheard(), generation=self.number, page=page, pause=_no_pause, point=self.point
         )
         stop = asyncio.Event()
         running = asyncio.create_task(projector.run(stop))

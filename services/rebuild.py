@@ -96,17 +96,16 @@ async def rebuild(
     async with alone(place.dsn):
         live = next((kept.known for kept in await all_kept(place) if kept.known.live), None)
         resumed_at = await _begin(settings, place, building, whole=whole)
-        await point("begun")
         why = await obstacle(settings, place, live)
         before = live.number if live else None
         other = None if why else before
-        compared = await _compare(place, building, other, told, point, whole=whole) if other else None
+        compared = await _compare(place, building, other, told, whole=whole) if other else None
         if other and not compared:
             why = f"generation {other} stands still: no projector keeps it"
         if dry_run or not whole:
             await drop(place, building.number)
         else:
-            await _take_over(settings, place, building, other, told, point)
+            await _take_over(settings, place, building, other, told)
         return Rebuilt(building.number, before, resumed_at, building.positions, compared or [], why)
 
 
@@ -126,16 +125,15 @@ async def _begin(settings: Settings, place: Place, building: Building, *, whole:
             await drop(place, kept.known.number)
     if not building.number:
         building.number = await asked(place.dsn, partial(generations.begin, whole=whole))
+    await building.point("begun")
     return sum(building.positions.values())
 
 
-async def _compare(
-    place: Place, building: Building, other: int, told: Told, point: Point, *, whole: bool
-) -> list[Compared] | None:
+async def _compare(place: Place, building: Building, other: int, told: Told, *, whole: bool) -> list[Compared] | None:
     """Compare what is built with the live one, at one event; None where the live one stands still before it."""
     building.told = partial(told, "building")
     both = await _meet(place, building, other)
-    await point("met")
+    await building.point("met")
     if both is None:
         return None
     tables = tuple(TABLES) if whole else ("balances",)
@@ -149,7 +147,7 @@ async def _compare(
         return found
 
     compared = await blocking(compare)
-    await point("compared")
+    await building.point("compared")
     return compared
 
 
@@ -178,15 +176,13 @@ async def _meet(place: Place, building: Building, other: int) -> psycopg.Connect
         return await blocking(lambda: _looking_at(place.dsn, other))
 
 
-async def _take_over(
-    settings: Settings, place: Place, building: Building, other: int | None, told: Told, point: Point
-) -> None:
+async def _take_over(settings: Settings, place: Place, building: Building, other: int | None, told: Told) -> None:
     """Go on to the journal's end, and be the live one."""
     building.told = partial(told, "catching up")
     await _catch_up(settings, place, building)
-    await point("caught up")
+    await building.point("caught up")
     await make_live(place, building, other)
-    await point("swapped")
+    await building.point("swapped")
 
 
 async def _catch_up(settings: Settings, place: Place, building: Building) -> None:
