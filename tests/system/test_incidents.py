@@ -7,10 +7,8 @@ older backup are played in test_away.py and test_wrong_turns.py.
 import re
 from pathlib import Path
 
-import click
 import psycopg
 
-from services.cli import defter as root
 from tests.services.cli.conftest import bare, defter, running  # noqa: F401 - fixtures
 from tests.services.cli.program import Program, as_lines, deposit
 
@@ -27,19 +25,6 @@ def section(title: str) -> list[str]:
     """Give the commands of one section."""
     text = PAGE.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
     return re.findall(r"^\$ defter (.*)$", text, re.MULTILINE)
-
-
-def test_every_command_that_the_page_names_is_one(defter: Program) -> None:  # noqa: F811 - the fixture
-    named = re.findall(r"`defter ([^`]+)`", PAGE)
-
-    assert len(named) > 15
-    for words in (command.split() for command in named):
-        command = root.get_command(click.Context(root), words[0])
-        if isinstance(command, click.Group):
-            command = command.get_command(click.Context(command), words[1])
-        assert command is not None, words
-        options = {option for param in command.params for option in param.opts}
-        assert {word for word in words if word.startswith("--")} <= options, words
 
 
 def test_a_wrong_read_model_is_found_rebuilt_and_right_again(defter: Program) -> None:  # noqa: F811 - the fixture
