@@ -113,17 +113,19 @@ def _of_two(state: Ledger, one: Posting, two: Posting) -> str:
         one, two = two, one
     first = state.accounts[one.account].totals.get(one.unit, NOTHING)
     second = state.accounts[two.account].totals.get(two.unit, NOTHING)
-    return _PAIR % (
-        *(one.account, one.unit, first.debits, first.credits, first.held, one.debits, one.credits, first.held),
-        *(two.account, two.unit, second.debits, second.credits, second.held, two.debits, two.credits, second.held),
+    return (
+        f'{{"account":"{one.account}","unit":"{one.unit}",'
+        f'"before":{{"debits":"{first.debits}","credits":"{first.credits}","held":"{first.held}"}},'
+        f'"after":{{"debits":"{one.debits}","credits":"{one.credits}","held":"{first.held}"}}}},'
+        f'{{"account":"{two.account}","unit":"{two.unit}",'
+        f'"before":{{"debits":"{second.debits}","credits":"{second.credits}","held":"{second.held}"}},'
+        f'"after":{{"debits":"{two.debits}","credits":"{two.credits}","held":"{second.held}"}}}}'
     )
 
 
 # Names of accounts and units hold nothing that JSON would escape (SPEC 2).
 _CHANGE: Final = '{"account":"%s","unit":"%s","before":%s,"after":%s}'
 _TOTALS: Final = '{"debits":"%d","credits":"%d","held":"%d"}'
-_SIDE: Final = '{"debits":"%s","credits":"%s","held":"%s"}'
-_PAIR: Final = ",".join([_CHANGE % ("%s", "%s", _SIDE, _SIDE)] * 2)
 _TWO: Final = 2
 
 
