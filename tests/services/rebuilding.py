@@ -20,6 +20,9 @@ from tests.services.journal.batches import batch
 from tests.services.stage import Calm
 
 
+PATIENTLY_S = 90
+
+
 class House:
     """A journal, its read models, and who keeps them."""
 
@@ -61,11 +64,13 @@ class House:
 
     async def come(self, position: int, *numbers: int) -> None:
         """Wait until these generations have come to a position."""
-        while True:
-            states = await self.states()
-            if all(states[number][2] >= position for number in numbers):
-                return
-            await asyncio.sleep(0.02)
+        async with asyncio.timeout(PATIENTLY_S):
+            while not await self._have_come(position, numbers):
+                await asyncio.sleep(0.02)
+
+    async def _have_come(self, position: int, numbers: tuple[int, ...]) -> bool:
+        states = await self.states()
+        return all(states[number][2] >= position for number in numbers)
 
     def digests(self, number: int) -> dict[str, Digest]:
         """Give the digest of every table of a generation."""

@@ -50,8 +50,10 @@ async def test_what_is_rebuilt_is_what_was_kept_live_and_takes_its_place(house: 
 
         done = await house.rebuild()
         await house.append(later(20))
+        await house.come(last + 23, 2)
+        await house.append(later(20, start=20))
 
-        await house.come(last + 23, 1, 2)
+        await house.come(last + 43, 1, 2)
     assert (done.generation, done.instead_of, done.why, done.equal) == (2, 1, None, True)
     assert [one.table for one in done.compared] == list(TABLES)
     assert {number: state[:2] for number, state in (await house.states()).items()} == {
