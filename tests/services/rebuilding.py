@@ -19,7 +19,6 @@ from tests.projections.stream import SHARD, busy, events, stored
 from tests.services.journal.batches import batch
 from tests.services.stage import Calm
 
-
 PATIENTLY_S = 90
 
 
