@@ -7,13 +7,15 @@ from the rest (who has which alias, which singleton is open, the market) is not 
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from domain.state import Account, Ad, Admission, Book, Hold, Kind, Ledger, Part, Totals, TypeOfAccount
+from domain.state import Account, Ad, Admission, Book, Hold, Kind, Ledger, Part, Totals, TypeOfAccount, least
 from schemas.values import Policy
 
 SHAPE: Final = 1
 """The version of these values. It changes when they do, or when `domain.state` holds more than they tell."""
 
 Values = tuple[Any, ...]
+
+_POLICIES: Final = {policy.value: policy for policy in Policy}
 
 
 def head(ledger: Ledger) -> Values:
@@ -94,16 +96,22 @@ def take_accounts(ledger: Ledger, values: Iterable[Values], shared: dict[Any, An
     def once(value: Any) -> Any:
         return shared.setdefault(value, value)
 
-    for name, account_type, policy, floor, flags, book, alias, state, version, totals in values:
-        account = Account(name, once(account_type))
-        account.become(Policy(policy), floor)
-        account.flags = once(tuple(flags))
-        account.book = once(book)
-        account.alias = alias
-        account.state = once(state)
-        account.version = version
-        account.totals = {once(unit): Totals(debits, credits_, held) for unit, debits, credits_, held in totals}
-        ledger.accounts[name] = account
+    for name, account_type, said, floor, flags, book, alias, state, version, held in values:
+        policy = _POLICIES[said]
+        totals = {once(unit): Totals(*one) for unit, *one in held}
+        ledger.accounts[name] = Account(
+            name,
+            once(account_type),
+            policy,
+            floor,
+            least(policy, floor),
+            once(tuple(flags)),
+            once(book),
+            alias,
+            once(state),
+            version,
+            totals,
+        )
 
 
 def complete(ledger: Ledger) -> None:
