@@ -4,13 +4,16 @@ Here is what needs no server to be killed. A broker lost, a disk full, topics ma
 older backup are played in test_away.py and test_wrong_turns.py.
 """
 
+import asyncio
 import re
 from pathlib import Path
 
 import psycopg
 
+from services.kafka.ports import Message
 from tests.services.cli.conftest import bare, defter, running  # noqa: F401 - fixtures
 from tests.services.cli.program import Program, as_lines, deposit
+from tests.system.conftest import MakeHouse
 
 PAGE = (Path(__file__).parents[2] / "docs" / "incidents.md").read_text(encoding="utf-8")
 
@@ -51,3 +54,38 @@ def test_a_wrong_read_model_is_found_rebuilt_and_right_again(defter: Program) ->
     rest = [command for command in shown() if command not in {before, mend}]
     codes = {command: defter.run(*command.split()).code for command in rest}
     assert codes == dict.fromkeys(rest, 0)
+
+
+async def test_what_an_older_backup_lost_comes_again_from_the_commands(
+    make_house: MakeHouse, superuser: psycopg.Connection
+) -> None:
+    house = await make_house()
+    lost, restored = house.dsn, house.dsn + "_restored"
+    name, copy = (dsn.rpartition("/")[2] for dsn in (lost, restored))
+    superuser.execute(f"create database {copy} template {name}".encode())
+    values = [b'{"type":"open-ledger.v1","id":"ledger"}']
+    values += [b'{"type":"open-account.v1","id":"%d","account":"a%d"}' % (number, number) for number in range(5)]
+    await house.send(0, [Message(b"main", value, ()) for value in values])
+    first = house.start("writer"), house.start("publisher")
+    await house.until(lambda reach: reach.decided == reach.sent and reach.published == reach.stored)
+    for process in first:
+        await process.stop()
+
+    house.dsn = house.read_dsn = restored
+    kafka, prefix = house.kafka.servers, house.topics.prefix
+    program = Program({"DEFTER_DATABASE": restored, "DEFTER_KAFKA": kafka, "DEFTER_PREFIX": prefix})
+    refused = await asyncio.to_thread(program.installed, "publisher")
+    writer = house.start("writer")
+    await house.decided()
+    verified = await asyncio.to_thread(program.installed, "verify", "--published", "--redecide", "--jobs", "1")
+
+    assert refused.code == 3, refused.stderr
+    assert verified.code == 0, verified.stdout + verified.stderr
+    again = house.start("publisher")
+    await house.send(0, [Message(b"main", b'{"type":"open-account.v1","id":"b","account":"b"}', ())])
+    await house.until(lambda reach: reach.decided == reach.sent and reach.published == reach.stored)
+    for process in (writer, again):
+        await process.stop()
+    assert len(await house.records(house.topics.events, 0)) == len(values) + 1
+    await house.close()
+    superuser.execute(f"drop database {copy} with (force)".encode())
