@@ -1,6 +1,5 @@
 """`verify`: whether the journal, and what was made of it, is as it must be."""
 
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -41,7 +40,7 @@ def verify(jobs: int | None, as_json: bool, timeout_s: float, **what: bool) -> N
     settings = here()
     installed = wait_for(within(timeout_s, lambda: read_installation(settings)))
     begun = time.monotonic()
-    verified = _verified(settings, installed, jobs or os.cpu_count() or 1, **what)
+    verified = _verified(settings, installed, jobs, **what)
     seconds = time.monotonic() - begun
     _tell_as_json(verified, seconds) if as_json else _tell(verified, seconds, **what)
     if verified.faults:
@@ -49,7 +48,13 @@ def verify(jobs: int | None, as_json: bool, timeout_s: float, **what: bool) -> N
 
 
 def _verified(
-    settings: "Settings", installed: "Installed", jobs: int, *, published: bool, redecide: bool, no_read_models: bool
+    settings: "Settings",
+    installed: "Installed",
+    jobs: int | None,
+    *,
+    published: bool,
+    redecide: bool,
+    no_read_models: bool,
 ) -> "Verified":
     from services.verify import run, topics
 

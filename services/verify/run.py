@@ -5,6 +5,7 @@ however the work was divided.
 """
 
 import multiprocessing
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import ExitStack, closing
@@ -21,6 +22,8 @@ Progress = Callable[[int, int], None]
 """Told how many events have come, and how many there are."""
 
 _PARTS_A_JOB: Final = 4
+_WORTH_SHARING: Final = 50_000
+_ENDLESS: Final = 2**63
 _LOOK_EVERY_S: Final = 0.25
 
 _count: "Synchronized[int]"
@@ -36,14 +39,20 @@ class Verified(NamedTuple):
 
 
 def verify(
-    settings: Settings, partitions: int, *, jobs: int, read_models: bool = True, progress: Progress | None = None
+    settings: Settings,
+    partitions: int,
+    *,
+    jobs: int | None = None,
+    read_models: bool = True,
+    progress: Progress | None = None,
 ) -> Verified:
     """Verify all shards. Blocks.
 
     Args:
         settings: where they are.
         partitions: how many.
-        jobs: how many processes work at once; with one it is this process.
+        jobs: how many processes work at once; with one it is this process. If not said, as many as there are cores,
+            where the journal is long enough to be worth starting them.
         read_models: compare them too.
         progress: is told how far it is, now and then.
 
@@ -51,15 +60,20 @@ def verify(
         Away: PostgreSQL does not answer.
     """
     with ExitStack() as stack:
-        moments: list[Moment] = []
-        stretches: list[tuple[Stretch, int]] = []
-        for shard in range(partitions):
-            # Read models first: they never show what the journal has not, as of a later moment.
-            reads = _opened(stack, settings.read_database(shard)) if read_models else None
-            moments.append(_opened(stack, settings.database(shard)))
-            stretches += _stretches(settings, shard, partitions, moments[shard], reads, jobs)
-        total = sum(events for _, events in stretches)
-        found = list(_all([one for one, _ in stretches], jobs, lambda events: progress and progress(events, total)))
+        # Read models first: they never show what the journal has not, as of a later moment.
+        shards = range(partitions)
+        reads = [_opened(stack, settings.read_database(shard)) if read_models else None for shard in shards]
+        moments = [_opened(stack, settings.database(shard)) for shard in shards]
+        sizes = [sum(part.events for part in whole.divided(moments[shard], shard, _ENDLESS)) for shard in shards]
+        total = sum(sizes)
+        jobs = jobs or (os.cpu_count() or 1 if total > _WORTH_SHARING else 1)
+        size = max(total // (jobs * _PARTS_A_JOB), 1) if jobs > 1 else _ENDLESS
+        stretches = [
+            one
+            for shard in shards
+            for one in _stretches(settings, shard, partitions, moments[shard], reads[shard], size)
+        ]
+        found = list(_all(stretches, jobs, lambda events: progress and progress(events, total)))
         faults = [fault for _, part in found for fault in part.faults]
         for shard, moment in enumerate(moments):
             used = sum(part.ids for one, part in found if one.shard == shard)
@@ -74,16 +88,13 @@ def _opened(stack: ExitStack, dsn: str) -> Moment:
 
 
 def _stretches(
-    settings: Settings, shard: int, partitions: int, moment: Moment, reads: Moment | None, jobs: int
-) -> Iterator[tuple[Stretch, int]]:
+    settings: Settings, shard: int, partitions: int, moment: Moment, reads: Moment | None, size: int
+) -> Iterator[Stretch]:
     """Divide a shard into stretches, several a process, so that none waits long for the others."""
-    (whole_shard,) = whole.divided(moment, shard, 2**63)
-    size = max(whole_shard.events // (jobs * _PARTS_A_JOB), 1) if jobs > 1 else 2**63
     snapshot, read_snapshot = moment.shown(), reads.shown() if reads else ""
     read_dsn = settings.read_database(shard) if reads else None
-    for first, last, events in whole.divided(moment, shard, size):
-        one = Stretch(shard, partitions, first, last, settings.database(shard), snapshot, read_dsn, read_snapshot)
-        yield one, events
+    for first, last, _ in whole.divided(moment, shard, size):
+        yield Stretch(shard, partitions, first, last, settings.database(shard), snapshot, read_dsn, read_snapshot)
 
 
 def _all(stretches: list[Stretch], jobs: int, progress: Callable[[int], Any]) -> Iterator[tuple[Stretch, Found]]:
