@@ -78,9 +78,12 @@ def verify(
         for shard, moment in enumerate(moments):
             used = sum(part.ids for one, part in found if one.shard == shard)
             faults += _of_the_whole(moment, shard, used, {fault.ledger for fault in faults})
-    faults.sort(key=lambda fault: fault.place)
-    parts = [part for _, part in found]
-    return Verified(partitions, sum(part.ledgers for part in parts), sum(part.events for part in parts), faults)
+    return _together(partitions, [part for _, part in found], faults)
+
+
+def _together(shards: int, parts: list[Found], faults: list[Fault]) -> Verified:
+    ledgers, events = sum(part.ledgers for part in parts), sum(part.events for part in parts)
+    return Verified(shards, ledgers, events, sorted(faults, key=lambda fault: fault.place))
 
 
 def _opened(stack: ExitStack, dsn: str) -> Moment:
