@@ -1,0 +1,70 @@
+"""Faults in what an operator leans on after an incident: proof that finds nothing, a start from what is not so."""
+
+from typing import Final
+
+from tests.sabotage.fault import Fault
+
+VERIFY: Final = "tests/services/test_verify.py::test_what_was_tampered_with_is_found_and_named"
+SNAPSHOTS: Final = "tests/services/test_snapshots.py"
+REBUILD: Final = "tests/services/test_rebuild.py"
+LETTERS: Final = "tests/services/cli/test_dead_letters.py"
+
+PROOF_FAULTS: Final = (
+    Fault(
+        "verify believes the totals that postings say",
+        "services/verify/audit.py",
+        "if posting.debits != place.debits or posting.credits != place.credits:",
+        "if posting.debits < 0:",
+        (VERIFY,),
+    ),
+    Fault(
+        "verify compares no seal",
+        "services/verify/audit.py",
+        "        if seal != self._seal:\n",
+        "        if not seal:\n",
+        (VERIFY,),
+    ),
+    Fault(
+        "verify passes over a floor that is broken",
+        "services/verify/audit.py",
+        "            if least is not None and place.credits - place.debits - place.held < least:\n"
+        "                raise self._below(place)\n\n    def _other",
+        "            assert place, least\n\n    def _other",
+        ("tests/services/test_audit.py",),
+    ),
+    Fault(
+        "verify compares no balance of the read models",
+        "services/verify/read_models.py",
+        '            if said != summed:\n                return f"{account}',
+        '            if not summed:\n                return f"{account}',
+        (VERIFY,),
+    ),
+    Fault(
+        "a snapshot is taken up whatever its bytes are",
+        "services/snapshots.py",
+        "if told.digest() != expected:",
+        "if not expected:",
+        (f"{SNAPSHOTS}::test_a_wrong_one_is_noticed_and_passed_over",),
+    ),
+    Fault(
+        "a snapshot of another journal is taken up",
+        "services/snapshots.py",
+        "if _seals_of(connection, [seal[:2] for seal in seals]) != [seal for _, _, seal in seals]:",
+        "if not seals:",
+        (f"{SNAPSHOTS}::test_one_of_another_journal_is_passed_over_for_its_seals",),
+    ),
+    Fault(
+        "it is not noted which dead letters were sent again",
+        "services/redriving.py",
+        "        await letters.note(page[0].partition, noted)\n",
+        "        assert noted\n",
+        (f"{LETTERS}::test_a_letter_from_the_wrong_partition_is_sent_to_the_right_one_and_only_once",),
+    ),
+    Fault(
+        "what was rebuilt becomes live before it has come as far as what was",
+        "services/swapping.py",
+        "            if other is not None:\n                await building.to(",
+        "            if other is None:\n                await building.to(",
+        (f"{REBUILD}::test_readers_see_no_error_and_no_sequence_going_back_through_rebuild_swap_and_rollback",),
+    ),
+)
