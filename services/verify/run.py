@@ -68,11 +68,8 @@ def verify(
         total = sum(sizes)
         jobs = jobs or (os.cpu_count() or 1 if total > _WORTH_SHARING else 1)
         size = max(total // (jobs * _PARTS_A_JOB), 1) if jobs > 1 else _ENDLESS
-        stretches = [
-            one
-            for shard in shards
-            for one in _stretches(settings, shard, partitions, moments[shard], reads[shard], size)
-        ]
+        sources = zip(shards, moments, reads, strict=True)
+        stretches = [one for source in sources for one in _stretches(settings, partitions, *source, size)]
         found = list(_all(stretches, jobs, lambda events: progress and progress(events, total)))
         faults = [fault for _, part in found for fault in part.faults]
         for shard, moment in enumerate(moments):
@@ -91,7 +88,7 @@ def _opened(stack: ExitStack, dsn: str) -> Moment:
 
 
 def _stretches(
-    settings: Settings, shard: int, partitions: int, moment: Moment, reads: Moment | None, size: int
+    settings: Settings, partitions: int, shard: int, moment: Moment, reads: Moment | None, size: int
 ) -> Iterator[Stretch]:
     """Divide a shard into stretches, several a process, so that none waits long for the others."""
     snapshot, read_snapshot = moment.shown(), reads.shown() if reads else ""
