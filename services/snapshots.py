@@ -123,26 +123,30 @@ def _taken_up(connection: psycopg.Connection[Any], shard: int, rules: str, posit
     of_rules, shape, parts, expected = said
     if (of_rules, shape) != (rules, kept.SHAPE):
         raise _Unsound(f"it was made by rules {of_rules} in shape {shape}, and these are {rules} and {kept.SHAPE}")
+    # Read twice rather than kept: nothing is taken up that was not proved, and it may be large.
     told = _beginning((shard, position, of_rules, shape))
+    for number in range(parts):
+        told.update(_part(connection, shard, position, number))
+    if told.digest() != expected:
+        raise _Unsound("its bytes are not those that were put away")
     ledgers: dict[str, Ledger] = {}
     seals: list[tuple[str, int, bytes]] = []
     shared: dict[Any, Any] = {}
     for number in range(parts):
-        found = _rows(connection, _PART, shard, position, number)
-        if not found:
-            raise _Unsound(f"part {number} of {parts} is missing")
-        told.update(found[0][0])
-        try:
-            _take_part(found[0][0], ledgers, seals, shared)
-        except (msgspec.DecodeError, ValueError, TypeError, KeyError) as error:
-            raise _Unsound(f"part {number} cannot be read: {error}") from None
-    if told.digest() != expected:
-        raise _Unsound("its bytes are not those that were put away")
+        _take_part(_part(connection, shard, position, number), ledgers, seals, shared)
     for ledger in ledgers.values():
         kept.complete(ledger)
     if _seals_of(connection, [seal[:2] for seal in seals]) != [seal for _, _, seal in seals]:
         raise _Unsound("the journal is sealed otherwise: it is another one, or was restored from before")
     return Snapshot(position, ledgers)
+
+
+def _part(connection: psycopg.Connection[Any], shard: int, position: int, number: int) -> bytes:
+    found = _rows(connection, _PART, shard, position, number)
+    if not found:
+        raise _Unsound(f"part {number} is missing")
+    data: bytes = found[0][0]
+    return data
 
 
 def _take_part(
