@@ -17,6 +17,7 @@ import psutil
 from services import replay as replaying
 from services.bench.checking import Wrong
 from services.bench.costs import Meter, between
+from services.bench.decide import collecting_as_a_process
 from services.bench.grounds import begin_alike, connected, fresh
 from services.bench.load import LEDGER
 from services.bench.options import Options, Result
@@ -56,7 +57,11 @@ async def replay(options: Options, servers: Settings) -> Result:
 
     def work(settings: Settings, events: int) -> None:
         lines = 0
-        with closing(Streams(settings.database(0), 0)) as streams, Path(os.devnull).open("wb") as nowhere:
+        with (
+            collecting_as_a_process(),
+            closing(Streams(settings.database(0), 0)) as streams,
+            Path(os.devnull).open("wb") as nowhere,
+        ):
             for text in replaying.replay(streams, LEDGER, replaying.bounds(streams, LEDGER, Window())):
                 lines += text.count(b"\n")
                 nowhere.write(text)

@@ -1,5 +1,6 @@
 """`replay`: a window of the past, played again."""
 
+import gc
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +84,9 @@ def _replay(settings: "Settings", only: str | None, window: "Window", timeout_s:
         if only is not None and not found:
             screen.tell(f"defter: {only} was never opened")
             raise click.exceptions.Exit(NO)
+        # Nothing here makes cycles, and looking for them among millions of accounts takes longer than all else.
+        gc.disable()
+        stack.callback(gc.enable)
         for name, streams in found:
             _print(streams, name, window, pass_over=only is None)
 
