@@ -42,10 +42,18 @@ async def patiently(part: str, call: Callable[[], Awaitable[_Answer]], readiness
         call: raises `Away` as long as there is no answer; anything else it raises is passed on.
         readiness: is told what is waited for, and when that ends.
     """
+    try:
+        # The answer of every day: whoever asks thousands of times a second does not pay for the patience not needed.
+        return await call()
+    except Away as away:
+        return await _again(part, call, readiness, str(away))
+
+
+async def _again(part: str, call: Callable[[], Awaitable[_Answer]], readiness: Readiness, first_why: str) -> _Answer:
+    """Call again until there is an answer: at once, then after pauses."""
     waited_for: set[str] = set()
 
-    def wait(state: RetryCallState) -> None:
-        why = str(state.outcome.exception()) if state.outcome else ""
+    def waits(why: str) -> None:
         readiness.waits(part, why)
         asked_again[part] += 1
         # The log hears once of each that is away, whatever it says in its turn; its name is the first word.
@@ -54,16 +62,21 @@ async def patiently(part: str, call: Callable[[], Awaitable[_Answer]], readiness
             waited_for.add(who)
             _log.warning("waiting", part=part, why=why)
 
+    waits(first_why)
     attempts = AsyncRetrying(
         retry=retry_if_exception_type(Away),
         wait=wait_random_exponential(multiplier=FIRST_PAUSE_S, max=LONGEST_PAUSE_S),
-        before_sleep=wait,
+        before_sleep=lambda state: waits(why_of(state)),
         reraise=True,
     )
     async for attempt in attempts:
         with attempt:
             answer = await call()
-    if waited_for:
-        readiness.works(part)
-        _log.info("back", part=part)
+    readiness.works(part)
+    _log.info("back", part=part)
     return answer
+
+
+def why_of(state: RetryCallState) -> str:
+    """Tell what the last attempt failed with."""
+    return str(state.outcome.exception()) if state.outcome else ""

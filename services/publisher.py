@@ -97,6 +97,7 @@ class Publisher:
         self._readiness = readiness
         self._point = point
         self._part = f"publisher {journal.shard}"
+        self._letters_due = 0.0
 
     async def run(self, stop: asyncio.Event, *, start: int = 0) -> None:
         """Publish until `stop`.
@@ -135,6 +136,7 @@ class Publisher:
         self.progress.position = start if last is None else _number(last, "position")
         if last is not None:
             await self._same_journal(last)
+        self._letters_due = 0.0
         letter = await self._letters.tail()
         self.progress.letter = -1 if letter is None else _number(letter, "offset")
 
@@ -165,9 +167,14 @@ class Publisher:
         return await ahead
 
     async def _send_letters(self) -> int:
+        """Look for dead letters now and then: they are few, and nobody waits for one as for an event."""
+        now = asyncio.get_running_loop().time()
+        if now < self._letters_due:
+            return 0
         letters = await patiently(
             self._part, lambda: self._journal.dead_letters(self.progress.letter, LETTERS), self._readiness
         )
+        self._letters_due = now if letters else now + POLL_S
         if letters:
             await self._letters.send([self._letter(letter) for letter in letters])
             self.progress.letter = letters[-1].offset

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Final, TypeVar
 
 import structlog
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
+from tenacity import AsyncRetrying, retry_if_exception, wait_random_exponential
 
 from services.errors import Away
 from services.journal import answers, reading
@@ -21,7 +21,7 @@ from services.journal.one_thread import OneThread
 from services.journal.ports import Batch, DeadLetter, Recalled, Row, Standing, Wanted
 from services.journal.waking import Waking
 from services.migrations import WRITER
-from services.patience import Readiness, asked_again
+from services.patience import Readiness, asked_again, why_of
 
 _T = TypeVar("_T")
 
@@ -69,21 +69,13 @@ class PostgresJournal:
 
     async def append(self, batch: Batch) -> None:
         """Store the batch durably. See `Journal.append`."""
-        waiting = AsyncRetrying(
-            retry=retry_if_exception(lambda error: isinstance(error, Away) and not self._closed),
-            wait=wait_random_exponential(multiplier=_FIRST_PAUSE_S, max=_LONGEST_PAUSE_S),
-            before_sleep=self._wait,
-            reraise=True,
-        )
         try:
-            async for attempt in waiting:
-                with attempt:
-                    await self._appending.run(lambda: self._appender.append(batch))
-        finally:
-            if self._readiness:
-                self._readiness.works(self._part)
-        if waiting.statistics["attempt_number"] > 1:
-            _log.info("PostgreSQL is back, the batch is stored", shard=self._shard, next=batch.next)
+            await self._append(batch)
+        except Away as away:
+            if self._closed:
+                raise
+            _log.warning("waiting for PostgreSQL", shard=self._shard, why=str(away))
+            await self._append_again(batch, str(away))
 
     async def load(self, after: int = 0, page: int = 5000) -> AsyncIterator[list[Row]]:
         """Give every event in pages; the next is fetched while one is worked on. See `Journal.load`."""
@@ -132,10 +124,28 @@ class PostgresJournal:
         with answers.understood(), self._connections.connection() as connection:
             return call(connection)
 
-    def _wait(self, state: RetryCallState) -> None:
-        why = str(state.outcome.exception()) if state.outcome else ""
+    async def _append(self, batch: Batch) -> None:
+        await self._appending.run(lambda: self._appender.append(batch))
+
+    async def _append_again(self, batch: Batch, first_why: str) -> None:
+        """Store a batch, or find it stored, as soon as PostgreSQL is back."""
+        waiting = AsyncRetrying(
+            retry=retry_if_exception(lambda error: isinstance(error, Away) and not self._closed),
+            wait=wait_random_exponential(multiplier=_FIRST_PAUSE_S, max=_LONGEST_PAUSE_S),
+            before_sleep=lambda state: self._wait(why_of(state)),
+            reraise=True,
+        )
+        self._wait(first_why)
+        try:
+            async for attempt in waiting:
+                with attempt:
+                    await self._append(batch)
+        finally:
+            if self._readiness:
+                self._readiness.works(self._part)
+        _log.info("PostgreSQL is back, the batch is stored", shard=self._shard, next=batch.next)
+
+    def _wait(self, why: str) -> None:
         if self._readiness:
             self._readiness.waits(self._part, why)
         asked_again[self._part] += 1
-        if state.attempt_number == 1:
-            _log.warning("waiting for PostgreSQL", shard=self._shard, why=why)

@@ -84,6 +84,7 @@ def ledger_id(ledger: str) -> bytes:
     return uuid5(NAMESPACE_URL, f"defter:{ledger}").bytes
 
 
+@functools.cache
 def of_shard(statement: str, shard: int) -> bytes:
     """Return a statement with the number of its shard filled in, as psycopg takes one with no parts from outside."""
     return statement.replace("{shard}", str(shard)).encode()

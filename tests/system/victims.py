@@ -12,7 +12,7 @@ from services.errors import Away
 from tests.system.house import LOOKS_EVERY_S, House, Reach
 from tests.system.processes import PATIENTLY_S, Process
 
-FAR = 300
+FAR = 200
 """So far behind is who is about to be killed."""
 
 
