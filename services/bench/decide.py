@@ -17,7 +17,7 @@ from services.bench import load
 from services.bench.checking import Told, Wrong
 from services.bench.options import Options, Result
 from services.bench.sampling import sampled
-from services.collecting import collect_seldom
+from services.interpreter import collect_seldom
 from services.journal.ports import Id, Key, Known, Recalled, Row
 from services.kafka.ports import Record
 from services.reading import read

@@ -12,7 +12,7 @@ import click
 
 from services.cli import NO, options, screen
 from services.cli.place import here, wait_for, within
-from services.collecting import collect_seldom
+from services.interpreter import collect_seldom
 
 if TYPE_CHECKING:
     from services.settings import Log

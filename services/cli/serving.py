@@ -16,7 +16,7 @@ import structlog
 
 from services import log, metrics
 from services.cli.place import here
-from services.collecting import collect_seldom
+from services.interpreter import collect_seldom, hand_over_soon
 from services.errors import Away, Unexpected, WrongSetting
 from services.health import Health, Page, serving
 from services.settings import Settings
@@ -52,6 +52,7 @@ def serve(
     import uvloop
 
     collect_seldom()
+    hand_over_soon()
     settings = settings or here()
     log.configure(settings.log, name)
     uvloop.run(_served(name, work, settings, pages or {}, tallies or Tallies()))
