@@ -16,9 +16,9 @@ import structlog
 
 from services import log, metrics
 from services.cli.place import here
-from services.interpreter import collect_seldom, hand_over_soon
 from services.errors import Away, Unexpected, WrongSetting
 from services.health import Health, Page, serving
+from services.interpreter import collect_seldom, hand_over_soon
 from services.settings import Settings
 from services.supervisor import SUPERVISED
 from services.tallies import Tallies
