@@ -12,8 +12,9 @@ INSTALL = $(PIP) --disable-pip-version-check --quiet install --no-compile
 COMPILE := CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
 	--no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
-# Workers for the tests: one a core. A file stays together, for what its tests share.
-WORKERS ?= auto
+# Workers for the tests: one more than there are cores, for they wait as often as they compute. A file stays together,
+# for what its tests share; the longest are not left to the end.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint bench sabotage schemas asyncapi requirements upgrade clean
@@ -25,7 +26,7 @@ demo: $(DEFTER) ## real PostgreSQL and Kafka, some hundred commands, balances th
 	@$(BIN)/defter demo
 
 test: $(VENV) ## every test; with CI=true a skip is a failure
-	@$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
+	@$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV) ## ruff (all rules), formatting, mypy --strict
 	@$(BIN)/ruff check .

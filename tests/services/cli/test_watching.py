@@ -76,7 +76,10 @@ def until(metrics: Metrics, so: Callable[[Samples], bool]) -> Samples:
 
 
 def test_commands_are_counted_by_what_came_of_them_and_why(metrics: Metrics) -> None:
-    samples = until(metrics, lambda now: total(now, "defter_projected_events_total") >= 8)
+    done = {"projected_events": 8, "published_events": 8, "published_dead_letters": 1}
+    samples = until(
+        metrics, lambda now: all(total(now, f"defter_{what}_total") >= count for what, count in done.items())
+    )
 
     by_outcome = {
         (outcome, reason): total(samples, "defter_commands_total", outcome=outcome, reason=reason)
