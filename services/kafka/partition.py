@@ -95,19 +95,22 @@ class Partition:
         """Ask, and ask again while nobody answers, as long as patience lasts: a restarted broker is soon back."""
         loop = asyncio.get_running_loop()
         until = loop.time() + PATIENCE_S
+        missing_until: float | None = None
         while True:
             try:
                 return await ask()
-            except Away as away:
-                if loop.time() + _PAUSE_S < until:
-                    await asyncio.sleep(_PAUSE_S)
-                elif isinstance(away, _Missing):
-                    # A topic that was made this moment is not known everywhere; one that stays away is gone.
+            except _Missing as missing:
+                # A topic that was made this moment is not known everywhere, and a broker that begins knows none yet. So
+                # patience counts from the first answer, however long there was none. A topic that stays away is gone.
+                missing_until = missing_until or loop.time() + PATIENCE_S
+                if loop.time() + _PAUSE_S >= missing_until:
                     raise Unexpected(
-                        str(away), "run `defter setup`, or set DEFTER_KAFKA and DEFTER_PREFIX right"
+                        str(missing), "run `defter setup`, or set DEFTER_KAFKA and DEFTER_PREFIX right"
                     ) from None
-                else:
+            except Away:
+                if loop.time() + _PAUSE_S >= until:
                     raise
+            await asyncio.sleep(_PAUSE_S)
 
     async def _bounds(self) -> Bounds:
         return Bounds(await self._edge(_EARLIEST), await self._edge(_LATEST))

@@ -22,9 +22,8 @@ def test_it_is_set_up_looked_at_and_run_as_it_says(database: str, kafka: str, pr
         program.ok(*arguments)
     with subprocess.Popen([DEFTER, *running], env=environment, stdin=subprocess.PIPE) as run:
         until = time.monotonic() + PATIENTLY_S
-        while not ready(port) and run.poll() is None and time.monotonic() < until:
+        while not (was_ready := ready(port)) and run.poll() is None and time.monotonic() < until:
             time.sleep(0.05)
-        was_ready = ready(port)
         run.terminate()
 
     assert (len(at_once), was_ready, run.returncode) == (2, True, 0)

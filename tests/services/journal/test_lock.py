@@ -118,7 +118,8 @@ async def test_one_who_waits_does_not_keep_vacuum_from_cleaning_up(database: str
 
     with psycopg.connect(database) as connection:
         waiting = connection.execute(
-            "select state, backend_xmin from pg_stat_activity where application_name = 'defter-publisher-0-lock'"
+            "select state, backend_xmin from pg_stat_activity "
+            "where application_name = 'defter-publisher-0-lock' and datname = current_database()"
         ).fetchall()
 
     assert waiting == [("idle", None)] * 2
