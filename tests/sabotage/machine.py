@@ -44,8 +44,8 @@ JOURNAL_FAULTS: Final = (
     Fault(
         "an answer to COMMIT that was lost is taken for yes",
         "services/journal/postgres.py",
-        "isinstance(error, Away) and not self._closed),",
-        "False),",
+        "            await self._append_again(batch, str(away))\n",
+        "            assert away\n",
         ("tests/services/journal/test_lost_answers.py::test_a_batch_is_stored_once_wherever_its_commit_is_cut",),
     ),
     Fault(
