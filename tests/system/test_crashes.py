@@ -25,7 +25,7 @@ from tests.system.victims import everyone
 SEEDS = [int(seed) for seed in os.environ.get("DEFTER_CRASH_SEEDS", "20261121").split(",")]
 KILLS = int(os.environ.get("DEFTER_CRASH_KILLS", "5"))
 PARTITIONS = 2
-BURST = 400
+BURST = 500
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -87,7 +87,7 @@ class Feeder:
     async def feed(self) -> None:
         """Send some commands, and some more, and many when asked."""
         while True:
-            count = BURST if self._wanted.is_set() else self._chance.randint(1, 8)
+            count = BURST if self._wanted.is_set() else self._chance.randint(1, 20)
             self._wanted.clear()
             self._sending = self._asking.asking(self._load.messages(count))
             await self._house.send(self._partition, self._sending)
