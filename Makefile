@@ -12,9 +12,8 @@ INSTALL = $(PIP) --disable-pip-version-check --quiet install --no-compile
 COMPILE := CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
 	--no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
-# Workers for the tests: one more than there are cores, for they wait as often as they compute. A file stays together,
-# for what its tests share; the longest are not left to the end.
-WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+# Workers for the tests: one a core. A file stays together, for what its tests share; the longest are not left to the end.
+WORKERS ?= auto
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint bench sabotage schemas asyncapi requirements upgrade clean
