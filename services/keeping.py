@@ -15,6 +15,7 @@ import structlog
 from projections import generations
 from projections.generations import Known, NotPrepared
 from services.errors import Unexpected
+from services.health import STARTING
 from services.journal import answers
 from services.patience import Readiness, patiently
 from services.projector import connected, project
@@ -45,6 +46,8 @@ async def keep(
         Unexpected: a dependency is not the one expected.
     """
     keeping = _Keeping(settings, shard, readiness, tallies or Tallies(), point)
+    # Said before anything else: who works on several shards is not ready as soon as the first of them is kept.
+    readiness.waits(f"projector {shard}", STARTING)
     try:
         while True:
             await keeping.look()

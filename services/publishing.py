@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 
 from services.errors import Unexpected
+from services.health import STARTING
 from services.journal.lock import only_one
 from services.journal.outputs import Output, note_output
 from services.journal.postgres import PostgresJournal
@@ -42,10 +43,10 @@ async def publish(
 ) -> None:
     """Publish one shard whenever nobody else does. Being stopped in the middle is harmless: the tail is read again.
 
-    Raises:
-        Unexpected: a dependency is not the one expected.
+    Raises `Unexpected` where a dependency is not the one expected.
     """
     part = f"publisher {shard}"
+    readiness.waits(part, STARTING)
     await patiently(part, partial(check_shard, settings, shard, installed), readiness)
     while True:
         readiness.waits(part, "another publisher is the live one")

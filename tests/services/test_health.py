@@ -8,6 +8,8 @@ import pytest
 
 from services.errors import WrongSetting
 from services.health import Health, serving
+from services.keeping import keep
+from services.settings import Kafka, Secret, Settings
 
 
 async def ask(port: int, request: str) -> tuple[int, Any]:
@@ -27,6 +29,20 @@ async def test_a_process_is_alive_from_the_beginning_and_ready_when_a_part_of_it
         health.works("writer 0")
 
         assert await ask(port, "GET /readyz?verbose") == (200, {"ready": True, "waits": {}})
+
+
+async def test_who_works_on_several_shards_is_not_ready_before_all_of_them() -> None:
+    health = Health("projector")
+    nowhere = Settings(instance="test", dsn=Secret("postgresql://127.0.0.1:1/none"), kafka=Kafka(servers="127.0.0.1:1"))
+    keeping = [asyncio.create_task(keep(nowhere, shard, health)) for shard in range(3)]
+    await asyncio.sleep(0)
+
+    health.works("projector 0")
+
+    assert health.waiting.keys() == {"projector 1", "projector 2"}
+    for task in keeping:
+        task.cancel()
+    await asyncio.wait(keeping)
 
 
 async def test_what_is_waited_for_is_told_until_it_is_back() -> None:
