@@ -150,8 +150,8 @@ class Publisher:
             )
 
     async def _send(self, rows: Sequence[Row]) -> list[Row]:
-        """Send a page of events while the next one is read, and give that."""
-        ahead = asyncio.ensure_future(self._read(rows[-1].position))
+        """Send a page of events. Where it is full the next one is read meanwhile, and given."""
+        ahead = asyncio.ensure_future(self._read(rows[-1].position)) if len(rows) == PAGE else None
         try:
             if self._scatter is not None:
                 await self._scatter(_postings(rows))
@@ -159,12 +159,13 @@ class Publisher:
             headers = self._headers
             await self._events.send([Message(row.ledger.encode(), row.data, headers(row)) for row in rows])
         except BaseException:
-            ahead.cancel()
+            if ahead is not None:
+                ahead.cancel()
             raise
         self.progress.position = rows[-1].position
         self.tally.events += len(rows)
         await self._point("sent")
-        return await ahead
+        return [] if ahead is None else await ahead
 
     async def _send_letters(self) -> int:
         """Look for dead letters now and then: they are few, and nobody waits for one as for an event."""
