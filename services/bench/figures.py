@@ -16,6 +16,7 @@ from services.settings import Settings
 Measure = Callable[[Options, Settings], Awaitable[Result]]
 
 _WARM_TRANSFERS: Final = 20_000
+_WARM_ACCOUNTS: Final = 10_000
 _WARM_S: Final = 2.0
 
 
@@ -90,6 +91,7 @@ def _warm(options: Options) -> Options:
     return msgspec.structs.replace(
         options,
         transfers=min(options.transfers, _WARM_TRANSFERS),
+        accounts=min(options.accounts, _WARM_ACCOUNTS),
         seconds=min(options.seconds, _WARM_S),
         profiles={},
     )
