@@ -1,17 +1,21 @@
 """A server that is away, or a disk that is full, is waited for. Who waits says so, and goes on by itself."""
 
 import asyncio
+from collections.abc import Iterator
+from pathlib import Path
 
-import psycopg
+import pytest
 
-from services.dev import Installation
+from services.dev import Installation, ports
 from tests.system.checks import check
 from tests.system.conftest import MakeHouse
 from tests.system.house import House
 from tests.system.load import Load
 from tests.system.processes import PATIENTLY_S, Process
+from tests.system.small_disk import OnASmallDisk, in_a_namespace
 
 NAMES = ("writer", "publisher", "projector")
+NO_SPACE = "No space left on device"
 
 
 async def test_servers_that_are_away_at_the_start_are_waited_for(
@@ -55,31 +59,38 @@ async def test_servers_that_go_away_are_waited_for(make_own_house: MakeHouse, se
     await check(house)
 
 
-async def test_a_disk_that_is_full_is_waited_for(make_house: MakeHouse) -> None:
-    house = await make_house()
-    for name in NAMES:
-        house.start(name)
-    for process in house.processes:
-        await process.ready()
-    with psycopg.connect(house.dsn, autocommit=True) as owner:
-        for table in ("journal.shard_0_events", "read_1.outcome_runs"):
-            owner.execute(FULL.replace("{table}", table).encode())
-        await house.send(0, Load(43, 0, 1).messages(300))
-        await waits_for(house.processes[0], "no space left")
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[OnASmallDisk]:
+    """A PostgreSQL with a disk that can be filled up."""
+    if not in_a_namespace():
+        pytest.skip("this system lets nobody mount a disk of his own")
+    server = OnASmallDisk(tmp_path / "postgres", ports.pick())
+    server.run()
+    yield server
+    server.end()
 
-        owner.execute("drop trigger full_disk on journal.shard_0_events")
-        await house.decided()
-        owner.execute("drop trigger full_disk on read_1.outcome_runs")
+
+@pytest.fixture
+def database(small_disk: OnASmallDisk) -> str:
+    """A database on that disk."""
+    return small_disk.database("ledger")
+
+
+async def test_a_disk_that_is_full_is_waited_for(make_house: MakeHouse, small_disk: OnASmallDisk) -> None:
+    house = await make_house()
+    writer, publisher = house.start("writer"), house.start("publisher")
+    for process in (writer, publisher):
+        await process.ready()
+
+    with small_disk.full():
+        await house.send(0, Load(43, 0, 1).messages(3000))
+        await waits_for(writer, NO_SPACE)
+    await house.decided()
+    with small_disk.full():
+        await waits_for(house.start("projector"), NO_SPACE)
 
     await all_go_on(house)
     await check(house)
-
-
-FULL = """
-create or replace function full_disk() returns trigger language plpgsql as
-$$ begin raise exception 'could not extend file: no space left on device' using errcode = '53100'; end $$;
-create trigger full_disk before insert on {table} for each statement execute function full_disk()"""
-"""What PostgreSQL answers when its disk is full."""
 
 
 async def waits_for(process: Process, what: str) -> None:

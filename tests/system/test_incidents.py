@@ -1,19 +1,22 @@
 """The runbooks of docs/incidents.md: what can be planted is planted, and what the page says is done.
 
-Here is what needs no server to be killed. A broker lost, a disk full, topics made anew and a database restored from an
-older backup are played in test_away.py and test_wrong_turns.py.
+Here is what needs no server to be killed. A broker lost and a disk full are played in test_away.py, topics made anew
+and a database restored from an older backup in test_wrong_turns.py.
 """
 
 import asyncio
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
 from services.kafka.ports import Message
 from tests.services.cli.conftest import bare, defter, running  # noqa: F401 - fixtures
-from tests.services.cli.program import Program, as_lines, deposit
+from tests.services.cli.program import Done, Program, as_lines, deposit
 from tests.system.conftest import MakeHouse
+from tests.system.house import House
 
 PAGE = (Path(__file__).parents[2] / "docs" / "incidents.md").read_text(encoding="utf-8")
 
@@ -56,6 +59,42 @@ def test_a_wrong_read_model_is_found_rebuilt_and_right_again(defter: Program) ->
     assert codes == dict.fromkeys(rest, 0)
 
 
+def program_of(house: House) -> Program:
+    """Give the program to an operator of an installation."""
+    kafka, prefix = house.kafka.servers, house.topics.prefix
+    return Program({"DEFTER_DATABASE": house.dsn, "DEFTER_KAFKA": kafka, "DEFTER_PREFIX": prefix})
+
+
+async def test_a_projector_that_is_not_there_is_seen_and_one_that_is_started_catches_up(make_house: MakeHouse) -> None:
+    house = await make_house()
+    operator = program_of(house)
+    commands = [
+        {"type": "open-ledger.v1", "id": "ledger"},
+        {"type": "open-account.v1", "id": "w", "account": "world", "account_type": "external"},
+        {"type": "open-account.v1", "id": "a", "account": "alice"},
+        deposit("main", "alice", 1000),
+    ]
+    house.start("writer")
+    await house.send(0, [Message(b"main", json.dumps(command).encode(), ()) for command in commands])
+    await house.decided()
+
+    seen = lines(await asyncio.to_thread(operator.installed, "status", "--json"))
+    truth = lines(await asyncio.to_thread(operator.installed, "diff", "1", "--json"))
+    asked = operator.start("balance", "alice", "--min-sequence", "4", "--json")
+    projector = house.start("projector")
+    stdout, _ = await asyncio.to_thread(asked.communicate)
+
+    assert (seen[0]["projector_lag"], seen[0]["lag"]) == (4, 0)
+    assert [one["process"] for one in seen[1:] if one["live"]] == ["writer"]
+    assert [one["after"]["credits"] for one in truth if one.get("account") == "alice"] == ["1000"]
+    assert [json.loads(line)["balance"] for line in stdout.splitlines()] == ["1000"]
+    await projector.ready()
+
+
+def lines(done: Done) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
 async def test_what_an_older_backup_lost_comes_again_from_the_commands(
     make_house: MakeHouse, superuser: psycopg.Connection
 ) -> None:
@@ -72,8 +111,7 @@ async def test_what_an_older_backup_lost_comes_again_from_the_commands(
         await process.stop()
 
     house.dsn = house.read_dsn = restored
-    kafka, prefix = house.kafka.servers, house.topics.prefix
-    program = Program({"DEFTER_DATABASE": restored, "DEFTER_KAFKA": kafka, "DEFTER_PREFIX": prefix})
+    program = program_of(house)
     refused = await asyncio.to_thread(program.installed, "publisher")
     writer = house.start("writer")
     await house.decided()
