@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from projections.checkpoint import wire_time
-from projections.questions import LAST, Questions
+from projections.questions import LAST, POSTED_AS_OF, Questions
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,19 +92,9 @@ select hold, holds.sequence, kind, book, {at}, sources, destinations, units, amo
 
 _SUMS: Final = "select unit, debits, credits from {schema}.trial_balance where ledger = %s order by unit"
 
-_SUMS_AS_OF: Final = """
+_SUMS_AS_OF: Final = f"""
 select unit, sum(posted.debits)::text, sum(posted.credits)::text
-  from {schema}.places cross join lateral (
-      select lines[n][1] as sequence, lines[n][4] as debits, lines[n][5] as credits
-        from ((select lines from {schema}.posting_lines as upto
-                where upto.place = places.place and upto.sequence <= %(as_of)s order by upto.sequence desc limit 1)
-              union all
-              (select lines from {schema}.posting_lines as over
-                where over.place = places.place and over.sequence > %(as_of)s order by over.sequence limit 1)) as near
-       cross join generate_subscripts(lines, 1) as n
-       where lines[n][1] <= %(as_of)s
-       order by 1 desc, n desc limit 1
-  ) as posted
+  from {{schema}}.places cross join {POSTED_AS_OF}
  where ledger = %(ledger)s
  group by unit order by unit"""
 

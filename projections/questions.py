@@ -100,25 +100,30 @@ select account from {schema}.account_versions as named
    and version = (select version from {schema}.account_versions as last
                    where last.ledger = named.ledger and last.account = named.account order by version desc limit 1)"""
 
-# A row of lines ends with its last sequence, so what was so at a sequence stands in the last row up to it, or among the
-# first lines of the row after that.
-_BALANCES: Final = """
+POSTED_AS_OF: Final = """lateral (
+    select lines[n][1] as sequence, lines[n][4] as debits, lines[n][5] as credits
+      from ((select lines from {schema}.posting_lines as upto
+              where upto.place = places.place and upto.sequence <= %(as_of)s order by upto.sequence desc limit 1)
+            union all
+            (select lines from {schema}.posting_lines as over
+              where over.place = places.place and over.sequence > %(as_of)s order by over.sequence limit 1)) as near
+     cross join generate_subscripts(lines, 1) as n
+     where lines[n][1] <= %(as_of)s
+     order by 1 desc, n desc limit 1
+) as posted"""
+"""The last posting of one of `places`, up to a sequence.
+
+A row of lines ends with its last sequence, so what was so then stands in the last row up to it, or among the first
+lines of the row after that.
+"""
+
+_BALANCES: Final = f"""
 select unit, coalesce(posted.debits, 0), coalesce(posted.credits, 0), coalesce(reserved.held, 0),
        greatest(posted.sequence, reserved.sequence)
-  from {schema}.places
+  from {{schema}}.places
+  left join {POSTED_AS_OF} on true
   left join lateral (
-      select lines[n][1] as sequence, lines[n][4] as debits, lines[n][5] as credits
-        from ((select lines from {schema}.posting_lines as upto
-                where upto.place = places.place and upto.sequence <= %(as_of)s order by upto.sequence desc limit 1)
-              union all
-              (select lines from {schema}.posting_lines as over
-                where over.place = places.place and over.sequence > %(as_of)s order by over.sequence limit 1)) as near
-       cross join generate_subscripts(lines, 1) as n
-       where lines[n][1] <= %(as_of)s
-       order by 1 desc, n desc limit 1
-  ) as posted on true
-  left join lateral (
-      select sequence, held from {schema}.held_lines
+      select sequence, held from {{schema}}.held_lines
        where held_lines.place = places.place and held_lines.sequence <= %(as_of)s
        order by held_lines.sequence desc limit 1
   ) as reserved on true

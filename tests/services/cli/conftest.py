@@ -12,7 +12,7 @@ import pytest
 
 from services.dev import Addresses, ports
 from services.supervisor import SUPERVISED
-from tests.services.cli.program import DEFTER, PATIENTLY_S, Program
+from tests.services.cli.program import DEFTER, PATIENTLY_S, Program, as_lines, deposit
 
 PARTITIONS = "2"
 
@@ -55,6 +55,21 @@ def running(bare: Program, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 def defter(bare: Program, running: object) -> Program:
     """The program on an installation that is set up and at work, of two partitions."""
     return bare
+
+
+@pytest.fixture
+def ledger(defter: Program) -> str:
+    """A ledger of one's own, in which alice has 1000 from the account `world`, and bob has nothing."""
+    name = f"l{secrets.token_hex(4)}"
+    lines = [
+        {"type": "open-ledger.v1", "id": "ledger", "ledger": name},
+        {"type": "open-account.v1", "id": "world", "ledger": name, "account": "world", "account_type": "external"},
+        {"type": "open-account.v1", "id": "alice", "ledger": name, "account": "alice"},
+        {"type": "open-account.v1", "id": "bob", "ledger": name, "account": "bob"},
+        deposit(name, "alice", 1000),
+    ]
+    defter.ok("send", stdin=as_lines(lines))
+    return name
 
 
 def ready(port: int) -> bool:

@@ -2,29 +2,11 @@
 
 import csv
 import io
-import secrets
 
-import pytest
-
-from tests.services.cli.program import Program, as_lines, deposit, move
+from tests.services.cli.program import Program, as_lines, move
 
 NO = 1
 NOT_EXPECTED = 3
-
-
-@pytest.fixture
-def ledger(defter: Program) -> str:
-    """A ledger of one's own, in which alice has 1000."""
-    name = f"l{secrets.token_hex(4)}"
-    lines = [
-        {"type": "open-ledger.v1", "id": "ledger", "ledger": name},
-        {"type": "open-account.v1", "id": "world", "ledger": name, "account": "world", "account_type": "external"},
-        {"type": "open-account.v1", "id": "alice", "ledger": name, "account": "alice"},
-        {"type": "open-account.v1", "id": "bob", "ledger": name, "account": "bob"},
-        deposit(name, "alice", 1000),
-    ]
-    defter.ok("send", stdin=as_lines(lines))
-    return name
 
 
 def test_what_is_listed_is_data_too_as_of_any_moment(defter: Program, ledger: str) -> None:

@@ -5,13 +5,11 @@ The tests share one installation, so each has accounts, or a ledger, of its own.
 
 import asyncio
 import json
-import secrets
 import subprocess
 import time
 from pathlib import Path
 
 import psutil
-import pytest
 
 from services.kafka.inbox import KafkaInbox
 from services.kafka.topics import Topics, partition_of
@@ -24,21 +22,6 @@ NO = 1
 NOT_EXPECTED = 3
 LONGEST_NAME = "a" * 128
 LARGEST = 2**63 - 1
-
-
-@pytest.fixture
-def ledger(defter: Program) -> str:
-    """A ledger of one's own, with an account from which anything may come."""
-    name = f"l{secrets.token_hex(4)}"
-    lines = [
-        {"type": "open-ledger.v1", "id": "ledger", "ledger": name},
-        {"type": "open-account.v1", "id": "world", "ledger": name, "account": "world", "account_type": "external"},
-        {"type": "open-account.v1", "id": "alice", "ledger": name, "account": "alice"},
-        {"type": "open-account.v1", "id": "bob", "ledger": name, "account": "bob"},
-        deposit(name, "alice", 1000),
-    ]
-    defter.ok("send", stdin=as_lines(lines))
-    return name
 
 
 def test_a_first_transfer(defter: Program) -> None:
