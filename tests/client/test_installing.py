@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 import sysconfig
-import tarfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from zipfile import ZipFile
@@ -86,8 +85,7 @@ async def test_installed_as_the_guide_says_beside_packages_of_the_same_names_bot
 
 def test_the_published_language_is_in_it_once_and_the_same_from_source(built: Path, tmp_path: Path) -> None:
     (source,) = built.glob("*.tar.gz")
-    with tarfile.open(source) as archive:
-        archive.extractall(tmp_path, filter="data")
+    run("tar", "-xzf", str(source), where=tmp_path)
     run(sys.executable, "-m", "hatchling", "build", "--target", "wheel", where=next(tmp_path.iterdir()))
 
     names = ZipFile(wheel(built)).namelist()
