@@ -58,9 +58,9 @@ Example:
 def bench(figures: tuple[str, ...], parts: tuple[str, ...], profile_to: Path, **said: Any) -> None:
     """Measure, with real Kafka and PostgreSQL and all processes running, and print what each stage costs.
 
-    The figures are drain, hot-pair, reply, postings, latency, lone, decide, rebuild, replay, verify, start and disk;
-    all of them where none is named. On the servers of DEFTER_DATABASE and DEFTER_KAFKA, else on the local installation
-    of `defter dev`, else on servers of its own. What it makes there it takes away again.
+    The figures are drain, hot-pair, reply, postings, latency, lone, decide, rebuild, as-of, replay, verify, start and
+    disk; all of them where none is named. On the servers of DEFTER_DATABASE and DEFTER_KAFKA, else on the local
+    installation of `defter dev`, else on servers of its own. What it makes there it takes away again.
     """
     said["writers"] = min(said["writers"] or said["partitions"], said["partitions"])
     files = {part: profile_to / f"bench-{part}.stacks" for part in parts}

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from services.bench import afterwards, decide, drain, latency, rebuilt
+from services.bench import afterwards, asked, decide, drain, latency, rebuilt
 from services.bench.options import Options, Result
 from services.settings import Settings
 
@@ -42,6 +42,7 @@ FIGURES: Final = {
     "lone": Figure(latency.lone, "p50_ms", ("per_s", "p50_ms", "p99_ms")),
     "decide": Figure(decide.decide, "per_s", ("per_s",), servers=False),
     "rebuild": Figure(rebuilt.rebuild, "per_s", ("per_s", "balances_per_s")),
+    "as-of": Figure(asked.as_of, "p99_ms", ("p50_ms", "p99_ms", "statement_p50_ms", "statement_p99_ms")),
     "replay": Figure(afterwards.replay, "per_s", ("per_s",)),
     "verify": Figure(afterwards.verify, "per_s", ("per_s",)),
     "start": Figure(afterwards.start, "seconds", ("seconds", "without_snapshot_s", "bytes_an_account")),

@@ -61,9 +61,7 @@ async def _built(
     dsn = settings.read_database(0)
     number = await asked(dsn, lambda cursor: generations.begin(cursor, whole=whole))
     building = Building(settings, dsn, number)
-    (end, found), *_ = connection.execute(_END).fetchall()
-    if found != events:
-        raise Wrong(f"{events} commands brought {found} events")
+    end = end_of(connection, events)
     meter = await asyncio.to_thread(Meter, settings, connection, {"rebuild": os.getpid()})
     before, begun = await asyncio.to_thread(meter.look), time.perf_counter()
     with collecting_as_a_process():
@@ -71,6 +69,14 @@ async def _built(
     seconds = time.perf_counter() - begun
     costs = between(before, await asyncio.to_thread(meter.look), events, seconds)
     return number, seconds, {part: used for part, used in costs.cpu_us.items() if part != "kafka"}
+
+
+def end_of(connection: psycopg.Connection[Any], events: int) -> int:
+    """Return the last position of a journal that has so many events. Raises `Wrong`: it has not."""
+    (end, found), *_ = connection.execute(_END).fetchall()
+    if found != events:
+        raise Wrong(f"{events} commands brought {found} events")
+    return int(end)
 
 
 def _compare(settings: Settings, whole: int, alone: int, events: int) -> None:

@@ -65,6 +65,8 @@ def _headline(result: Result) -> str:
     told += [f"{result['balances_per_s']:,} of balances alone"] if "balances_per_s" in result else []
     told += [f"{result['of_drain']} of drain"] if "of_drain" in result else []
     told += [f"{name[:-3]} {result[name]} ms" for name in ("p50_ms", "p99_ms", "p999_ms", "max_ms") if name in result]
+    if "statement_p50_ms" in result:
+        told += [f"a page of a statement p50 {result['statement_p50_ms']} ms, p99 {result['statement_p99_ms']} ms"]
     return " · ".join(told)
 
 

@@ -11,7 +11,7 @@ import msgspec
 import psycopg
 import pytest
 
-from services.bench import afterwards, drain, grounds, latency, load, main, rebuilt
+from services.bench import afterwards, asked, drain, grounds, latency, load, main, rebuilt
 from services.bench.checking import Wrong, check
 from services.bench.options import Options
 from services.bench.sampling import dearest, sampled
@@ -85,6 +85,14 @@ async def test_read_models_are_made_anew_from_a_past_that_was_made_quickly(serve
     assert (result["of"], result["transfers"], result["accounts"]) == ("events", 300, 10)
     assert min(result["per_s"], result["balances_per_s"]) > 0
     assert set(result["cpu_us"]) == set(result["balances_cpu_us"]) == {"rebuild", "postgresql"}
+
+
+async def test_what_was_so_at_any_sequence_is_asked_of_read_models_that_were_verified(servers: Settings) -> None:
+    result = await asked.as_of(FEW, servers)
+
+    assert (result["questions"], result["transfers"], result["events"]) == (300, 300, 313)
+    assert 0 < result["p50_ms"] <= result["p99_ms"]
+    assert 0 < result["statement_p50_ms"] <= result["statement_p99_ms"]
 
 
 async def test_the_past_is_gone_through_again_and_taken_up_whole(servers: Settings) -> None:
