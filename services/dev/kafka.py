@@ -53,8 +53,9 @@ SETTINGS = {
 # directory.
 JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Djava.awt.headless=true")
 
-# Kafka's `ApiVersions`, version 0, correlation id 1, no client id, with its length before it.
-ASK_VERSIONS = bytes.fromhex("0000000a 0012 0000 00000001 ffff")
+# Kafka's `Metadata`, version 1, correlation id 1, no client id, of no topics, with its length before it. The answer
+# begins with its own length, the correlation id, and how many brokers there are.
+ASK_BROKERS = bytes.fromhex("0000000e 0003 0001 00000001 ffff 00000000")
 
 
 class Kafka(Server):
@@ -156,11 +157,11 @@ def program(classpath: str, memory: str, *main: str) -> list[str]:
 
 
 def answers(port: int) -> bool:
-    """Return whether a broker answers on this port: not only listens, but is past its start."""
+    """Return whether a broker answers on this port: not only listens, but is past its start, and one of its cluster."""
     try:
         with socket.create_connection((HOST, port), 0.5) as connection:
             connection.settimeout(1)
-            connection.sendall(ASK_VERSIONS)
-            return bool(connection.recv(8))
+            connection.sendall(ASK_BROKERS)
+            return int.from_bytes(connection.recv(12, socket.MSG_WAITALL)[8:]) > 0
     except OSError:
         return False

@@ -21,7 +21,7 @@ from aiokafka.protocol.admin import CreateAclsRequest, CreateTopicsRequest
 from cryptography.hazmat.primitives import serialization
 
 from services.dev import jars, ports
-from services.dev.kafka import ASK_VERSIONS, Kafka, program
+from services.dev.kafka import Kafka, program
 from services.dev.ports import HOST
 from services.dev.postgres import Postgres
 from services.kafka.client import Client
@@ -34,6 +34,9 @@ ADMIN = "postgres"
 
 PREFIX = "defter."
 CLUSTER = "MkU3OEVBNTcwNTJENDM2Qg"
+
+# Kafka's `ApiVersions`, version 0, correlation id 1, no client id, with its length first: answered before any login.
+ASK_VERSIONS = bytes.fromhex("0000000a 0012 0000 00000001 ffff")
 
 # Numbers of Kafka's protocol.
 RESOURCES = {"--topic": 2, "--group": 3}
