@@ -246,7 +246,6 @@ class Reads:
         """Answer in one transaction that sees one state, of one generation."""
         try:
             with answers.understood(), self._connected().transaction(), self._connected().cursor() as cursor:
-                cursor.execute("set transaction isolation level repeatable read, read only")
                 ask = Questions(cursor, generations.find(cursor).schema)
                 return question(ask, self._standing(ask, ledger))
         except NotPrepared as not_prepared:
@@ -267,6 +266,8 @@ class Reads:
     def _connected(self) -> psycopg.Connection[Any]:
         if self._connection is None:
             self._connection = connected(self._dsn, "defter-reads", self._role)
+            self._connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            self._connection.read_only = True
         return self._connection
 
     def _disconnect(self) -> None:

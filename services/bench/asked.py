@@ -1,4 +1,4 @@
-"""How long an answer about the past takes: a balance, and a page of a statement, each as of any sequence.
+"""How long an answer about the past takes: a balance, and the statement that a person is shown, as of any sequence.
 
 Law: the questions are those that every reader of read models asks (`services.reads`), one after the other, each of an
 account and a sequence by chance. The read models are verified against the journal before there is a figure.
@@ -7,6 +7,7 @@ account and a sequence by chance. The read models are verified against the journ
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from random import Random
 from typing import Any, Final
 
@@ -25,6 +26,9 @@ from services.verify import run
 
 _LIVE: Final = 1
 _MOST_QUESTIONS: Final = 2000
+
+_LINES: Final = 50
+"""As many postings as `defter statement` shows where nobody says how many."""
 
 
 async def as_of(options: Options, servers: Settings) -> Result:
@@ -47,7 +51,8 @@ async def as_of(options: Options, servers: Settings) -> Result:
         reads = Reads(settings.read_database(0))
         try:
             questions = _questions(min(options.transfers, _MOST_QUESTIONS), options.accounts, events)
-            balance, statement = await _timed(reads.balances, questions), await _timed(reads.statement, questions)
+            balance = await _timed(reads.balances, questions)
+            statement = await _timed(partial(reads.statement, most=_LINES), questions)
         finally:
             await reads.close()
     work = {"transfers": options.transfers, "accounts": options.accounts, "events": events}
