@@ -49,14 +49,24 @@ class Victim:
         while len(self.lags) < times:
             await self._at_work()
             await asyncio.sleep(chance.uniform(0, 1))
-            burst()
-            lag = await self._die(chance)
+            lag = await self._die(chance, burst)
             if lag > 0:
                 self.lags.append(lag)
 
-    async def _die(self, chance: random.Random) -> int:
+    async def _die(self, chance: random.Random, burst: Callable[[], None]) -> int:
         """Be killed and started again; return how far behind it was."""
         raise NotImplementedError
+
+    async def _far_behind(self, burst: Callable[[], None]) -> list[Reach]:
+        """Ask for many commands, and for more, until it is far behind: the fast do them before anyone has looked."""
+
+        def far(reaches: list[Reach]) -> bool:
+            behind = self._there(reaches) - self._done(reaches)
+            if behind <= FAR:
+                burst()
+            return behind > FAR
+
+        return await self._until(far)
 
     async def _at_work(self) -> None:
         """Wait until it is seen to do something."""
@@ -92,10 +102,10 @@ class VictimProcess(Victim):
         super().__init__(processes[0].name, house, work)
         self._processes = processes
 
-    async def _die(self, chance: random.Random) -> int:
+    async def _die(self, chance: random.Random, burst: Callable[[], None]) -> int:
         process = chance.choice(self._processes)
         process.signal(signal.SIGSTOP)
-        reaches = await self._until(lambda reaches: self._there(reaches) > self._done(reaches) + FAR)
+        reaches = await self._far_behind(burst)
         process.signal(signal.SIGCONT)
         await asyncio.sleep(chance.uniform(0, 0.1))
         process.kill()
@@ -115,8 +125,8 @@ class VictimServer(Victim):
         self._kill = kill
         self._start = start
 
-    async def _die(self, chance: random.Random) -> int:
-        reaches = await self._until(lambda reaches: self._there(reaches) > self._done(reaches) + FAR)
+    async def _die(self, chance: random.Random, burst: Callable[[], None]) -> int:
+        reaches = await self._far_behind(burst)
         await asyncio.to_thread(self._kill)
         await asyncio.sleep(chance.uniform(0, 0.5))
         await asyncio.to_thread(self._start)
