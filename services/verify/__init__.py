@@ -6,6 +6,7 @@
     whole         a shard: positions without holes, no id too many, and how it is divided
     stretch       ledgers one after the other: the work of one process
     audit         one ledger, event by event: sequences, columns, seals, totals, sums, floors, holds
+    registers     what else its events leave behind: units, books, refusals, times, holds, ads
     read_models   whether they say what was added up
     moment        the database as of one moment
 

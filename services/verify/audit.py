@@ -15,6 +15,7 @@ from schemas.events import AccountChanged, Event, HeldMovement, HoldExpired, Hol
 from schemas.lean import TRANSFER, LeanPosting, LeanTransfer, decode_transfer
 from schemas.values import Policy
 from services.verify.fault import Check, Fault
+from services.verify.registers import NotOpen, Registers
 
 Pot = tuple[str, str, str]
 """Source, destination and unit."""
@@ -57,26 +58,6 @@ class Place:
 _NOWHERE: Final[dict[str, Place]] = {}
 
 
-class Ids:
-    """The ids that events of several ledgers used up."""
-
-    __slots__ = ("keys", "ledgers", "reverses", "sequences")
-
-    def __init__(self) -> None:
-        self.ledgers: list[str] = []
-        self.keys: list[bytes] = []
-        self.sequences: list[int] = []
-        self.reverses: list[int | None] = []
-
-    def add(self, ledger: str, used: "list[Used]") -> None:
-        """Note those of one ledger."""
-        start = f"{ledger}\n".encode()
-        self.keys += [sha256(start + command.encode()).digest()[:16] for command, _, _ in used]
-        self.ledgers += [ledger] * len(used)
-        self.sequences += [sequence for _, sequence, _ in used]
-        self.reverses += [reverses for _, _, reverses in used]
-
-
 class Audit:
     """What the events of one ledger add up to.
 
@@ -91,11 +72,17 @@ class Audit:
         self.outcomes = 0
         self.accounts: dict[str, Terms] = {}
         self.places: dict[str, dict[str, Place]] = {}
+        self.registers = Registers()
         self._position = 0
         self._at = b""
         self._seal = bytes(32)
         self._heads: dict[str, bytes] = {}
         self._holds: dict[str, dict[Pot, int]] = {}
+
+    @property
+    def at(self) -> str:
+        """The time of the last event."""
+        return self._at.decode()
 
     def take(self, rows: Sequence[Stored], seals: dict[int, bytes]) -> list[Used]:
         """Take in the next events.
@@ -126,6 +113,9 @@ class Audit:
                         used.append((event.command, sequence, None))
                     self.outcomes = hash((self.outcomes, event.command, None))
                     self._other(event)
+                    self.registers.take(event)
+            except NotOpen as error:
+                raise self._fault(Check.ADS, str(error)) from None
             except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
                 raise self._fault(Check.BYTES, f"the bytes are no event: {error}") from None
             if sequence in seals:
@@ -147,7 +137,9 @@ class Audit:
         at = data[start : start + _TIME]
         if at < self._at:
             raise self._fault(Check.TIMES, f"its time {at!r} is before that of the event before it, {self._at!r}")
-        self._at = at
+        if at != self._at:
+            self._at = at
+            self.registers.moment(sequence, at.decode())
         link = _FRESH.copy()
         link.update(self._seal + data)
         self._seal = link.digest()
@@ -179,6 +171,9 @@ class Audit:
             raise self._fault(Check.SUMS, f"its postings add up to {sums}")
         if transfer.hold is not None:
             self._capture(transfer.hold, transfer)
+            self.registers.capture(sequence, transfer.hold, transfer)
+        if transfer.ads:
+            self.registers.exchange(sequence, transfer)
         for place in sources:
             least = place.terms.least
             if least is not None and place.credits - place.debits - place.held < least:

@@ -19,6 +19,7 @@ class Check(StrEnum):
     FLOORS = "floors"
     ACCOUNTS = "accounts"
     HOLDS = "holds"
+    ADS = "ads"
     IDS = "ids"
     READ_MODELS = "read models"
     PUBLISHED = "published"

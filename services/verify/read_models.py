@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from struct import Struct
 from typing import Any, Final, NamedTuple
 
+from projections.checkpoint import wire_time
 from projections.generations import SHAPE
 from services.verify.audit import Audit, Terms
 from services.verify.fault import Check, Fault
 from services.verify.moment import Moment
+from services.verify.registers import told
 
 # One that is being built is compared by who builds it, and one that is not whole has balances alone.
 _GENERATIONS: Final = (
@@ -32,6 +34,30 @@ _OUTCOMES: Final = "select first, commands, kinds from {schema}.outcome_runs whe
 _ACCOUNTS: Final = """
 select account, version, sequence, account_type, policy, floor, flags, book, alias, state
   from {schema}.account_versions where ledger = %s order by account, version"""
+
+# What never changes again, in the order in which it came.
+_LISTS: Final = {
+    "units": "select unit, scale, name, sequence from {schema}.units where ledger = %s order by sequence",
+    "book_versions": """
+select book, version, sequence, name, units, flags, accounts from {schema}.book_versions
+ where ledger = %s order by sequence""",
+    "refusals": """
+select sequence, command_type, reason, details from {schema}.refusals where ledger = %s order by sequence""",
+    "moments": "select sequence, {at} from {schema}.moments where ledger = %s order by sequence",
+    "hold_changes": """
+select sequence, hold, remaining, state from {schema}.hold_changes where ledger = %s order by sequence""",
+    "held_lines": """
+select sequence, account, unit, held from {schema}.places join {schema}.held_lines using (place)
+ where ledger = %s order by sequence, account, unit""",
+}
+
+_HOLDS: Final = """
+select hold, sequence, kind, book, {expires_at}, sources, destinations, units, amounts, remaining, state, changed
+  from {schema}.holds where ledger = %s"""
+_ADS: Final = """
+select ad, account, base, quote, rate, "limit", taken, state, sequence, changed from {schema}.ads where ledger = %s"""
+_TIME: Final = "select {at} from {schema}.ledgers where ledger = %s"
+_TIMES: Final = {name: wire_time(name) for name in ("at", "expires_at")}
 
 _LINE: Final = Struct("!4xq4xq4xq4xq4xq").iter_unpack
 _HEAD: Final = 28
@@ -74,7 +100,7 @@ def compare(reads: Moment, generation: Generation, audit: Audit) -> None:
     """
 
     def ask(statement: str) -> Iterator[tuple[Any, ...]]:
-        return reads.stream(statement.format(schema=generation.schema).encode(), (audit.ledger,))
+        return reads.stream(statement.format(schema=generation.schema, **_TIMES).encode(), (audit.ledger,))
 
     def fault(detail: str) -> Fault:
         return Fault(Check.READ_MODELS, audit.ledger, audit.sequence, f"{generation.schema}: {detail}")
@@ -85,6 +111,10 @@ def compare(reads: Moment, generation: Generation, audit: Audit) -> None:
         _trial_balance(audit, ask(_TRIAL_BALANCE)),
         _outcomes(audit, ask(_OUTCOMES)),
         _accounts(audit, ask(_ACCOUNTS)),
+        _holds(audit, ask(_HOLDS)),
+        _ads(audit, ask(_ADS)),
+        _time(audit, ask(_TIME)),
+        *(_list(audit, table, ask(question)) for table, question in _LISTS.items()),
     ):
         if detail:
             raise fault(detail)
@@ -144,3 +174,34 @@ def _accounts(audit: Audit, rows: Iterator[tuple[Any, ...]]) -> str | None:
         if told.get(account) != audit.accounts.get(account, Terms()).told:
             return f"the versions of account {account} are not those of the journal"
     return None
+
+
+def _list(audit: Audit, table: str, rows: Iterator[tuple[Any, ...]]) -> str | None:
+    found = 0
+    for row in rows:
+        found = told(found, _plain(row))
+    return None if found == audit.registers.told.get(table, 0) else f"{table} is not what the journal says"
+
+
+def _holds(audit: Audit, rows: Iterator[tuple[Any, ...]]) -> str | None:
+    found = sum(hash(_plain(row)) for row in rows)
+    return None if found == audit.registers.holds() else "the holds are not those of the journal"
+
+
+def _ads(audit: Audit, rows: Iterator[tuple[Any, ...]]) -> str | None:
+    found = {name: tuple(said) for name, *said in rows}
+    ads = audit.registers.ads
+    for name in found.keys() | ads.keys():
+        if name not in ads or found.get(name) != ads[name].row():
+            return f"ad {name} is not that of the journal"
+    return None
+
+
+def _time(audit: Audit, rows: Iterator[tuple[Any, ...]]) -> str | None:
+    ((at,),) = rows
+    return None if at == audit.at else f"the time is {at}, and that of the last event {audit.at}"
+
+
+def _plain(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Give a row whose lists can be hashed."""
+    return tuple(tuple(value) if isinstance(value, list) else value for value in row)

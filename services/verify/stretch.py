@@ -11,6 +11,7 @@ import gc
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from hashlib import sha256
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
@@ -21,7 +22,7 @@ from services.journal.recorder import ledger_id, of_shard
 from services.journal.streams import ahead
 from services.kafka.topics import partition_of
 from services.verify import read_models
-from services.verify.audit import Audit, Ids, Stored
+from services.verify.audit import Audit, Stored, Used
 from services.verify.fault import Check, Fault
 from services.verify.moment import Moment
 from services.verify.read_models import Generation
@@ -100,6 +101,26 @@ def verify(stretch: Stretch, progress: Callable[[int], None] = lambda _: None) -
         stack.callback(gc.enable if gc.isenabled() else gc.disable)
         gc.disable()
         return _Walk(stretch, journal, lookups, reads, thread).walk(progress)
+
+
+class Ids:
+    """The ids that events of several ledgers used up."""
+
+    __slots__ = ("keys", "ledgers", "reverses", "sequences")
+
+    def __init__(self) -> None:
+        self.ledgers: list[str] = []
+        self.keys: list[bytes] = []
+        self.sequences: list[int] = []
+        self.reverses: list[int | None] = []
+
+    def add(self, ledger: str, used: list[Used]) -> None:
+        """Note those of one ledger."""
+        start = f"{ledger}\n".encode()
+        self.keys += [sha256(start + command.encode()).digest()[:16] for command, _, _ in used]
+        self.ledgers += [ledger] * len(used)
+        self.sequences += [sequence for _, sequence, _ in used]
+        self.reverses += [reverses for _, _, reverses in used]
 
 
 class _Walk:

@@ -40,9 +40,12 @@ def main(words: Sequence[str]) -> int:
     """Plant every fault, and tell who noticed.
 
     Returns:
-        1 where nobody noticed one of them, else 0.
+        1 where nobody noticed one of them, or none is meant; else 0.
     """
     faults = [fault for fault in FAULTS if not words or any(word in fault.name for word in words)]
+    if not faults:
+        print("no fault's name holds any of these words")
+        return 1
     planted = [(fault, fault.planted()) for fault in faults]
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="defter-sabotage-") as kept:

@@ -40,6 +40,20 @@ PROOF_FAULTS: Final = (
         (VERIFY,),
     ),
     Fault(
+        "verify knows of no ad that was taken from",
+        "services/verify/registers.py",
+        "            ad.taken += into.amount\n",
+        "",
+        (VERIFY,),
+    ),
+    Fault(
+        "verify looks at no list of the read models",
+        "services/verify/read_models.py",
+        "return None if found == audit.registers.told.get(table, 0) else",
+        "return None if table else",
+        (VERIFY,),
+    ),
+    Fault(
         "a snapshot is taken up whatever its bytes are",
         "services/snapshots.py",
         "if told.digest() != expected:",
