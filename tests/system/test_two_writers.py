@@ -32,7 +32,9 @@ async def test_a_writer_that_froze_before_its_commit_and_wakes_after_another_too
     await house.send(0, load.messages(500))
     await house.decided()
 
-    assert "another writer was here" in frozen.said()
+    async with asyncio.timeout(PATIENTLY_S):
+        while "another writer was here" not in frozen.said():
+            await asyncio.sleep(0.05)
     assert frozen.runs
     assert other.runs
     await _publish_all(house)

@@ -15,6 +15,9 @@ from tests.system.processes import PATIENTLY_S, Process
 FAR = 200
 """So far behind is who is about to be killed."""
 
+CATCHES_UP_S = 0.03
+"""So long, at the most, it is let catch up before it is killed: the publisher has caught up soon after."""
+
 
 class Work(NamedTuple):
     """What one does: so much there is to do, and so much is done, from the beginning."""
@@ -107,7 +110,7 @@ class VictimProcess(Victim):
         process.signal(signal.SIGSTOP)
         reaches = await self._far_behind(burst)
         process.signal(signal.SIGCONT)
-        await asyncio.sleep(chance.uniform(0, 0.1))
+        await asyncio.sleep(chance.uniform(0, CATCHES_UP_S))
         process.kill()
         lag = self._there(reaches) - self._done(await self._look())
         await asyncio.sleep(chance.uniform(0, 0.5))
