@@ -40,11 +40,18 @@ PROOF_FAULTS: Final = (
         (VERIFY,),
     ),
     Fault(
+        "verify compares no posting of the read models",
+        "services/verify/read_models.py",
+        "if told.pop((account, unit), 0) != place.told:",
+        "if told.pop((account, unit), 0) is None:",
+        (VERIFY,),
+    ),
+    Fault(
         "verify knows of no ad that was taken from",
         "services/verify/registers.py",
         "            ad.taken += into.amount\n",
         "",
-        (VERIFY,),
+        ("tests/services/test_verify.py::test_whatever_happens_to_holds_and_ads_the_read_models_have_it",),
     ),
     Fault(
         "verify looks at no list of the read models",

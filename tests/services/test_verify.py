@@ -79,6 +79,14 @@ POSTED = f"(select max(sequence) from read_1.posting_lines where place = {PLACE}
 A_LINE = f"where place = {PLACE} and sequence = {POSTED}"
 PLACES = "(select place from read_1.places where ledger = '<ledger>')"
 ONCE_HELD = f"place in {PLACES} and sequence = (select min(sequence) from read_1.held_lines where place in {PLACES})"
+OTHER_VIEW = (
+    "alter view read_1.balances rename to true_balances",
+    """
+create view read_1.balances as
+select ledger, account, unit, debits + (ledger = '<ledger>')::int as debits, credits, held, balance, available, sequence
+  from read_1.true_balances""",
+    "grant select on read_1.balances to defter_reader",
+)
 OF = "originator_id = '<id>'"
 SEALED = f"{OF} and sequence = (select min(sequence) from journal.seals where {OF} and sequence >= <n>)"
 AFTER_IT = """convert_to(replace(convert_from(state, 'utf8'), '"sequence":<n>', '"sequence":' || <n> + 1), 'utf8')"""
@@ -128,6 +136,7 @@ TAMPERINGS = [
     id_of("reverses = 3"),
     Tampering("a seal changed", PLAIN, (f"update journal.seals set seal = sha256(seal) where {SEALED}",), "seals"),
     model("a balance edited", f"update read_1.posting_lines set lines[array_upper(lines, 1)][5] = 10 {A_LINE}"),
+    Tampering("a view that says something else", PLAIN, OTHER_VIEW, "read models"),
     model("the sequence of a posting", f"update read_1.posting_lines set lines[1][1] = lines[1][1] - 1 {A_LINE}"),
     model("the amount of a posting", f"update read_1.posting_lines set lines[1][3] = lines[1][3] + 1 {A_LINE}"),
     model("a posting removed", f"delete from read_1.posting_lines {A_LINE}"),
