@@ -27,13 +27,14 @@ async def test_whenever_the_writer_is_killed_whoever_asked_is_told_what_the_jour
         await asyncio.sleep(0.05)
     writer.arguments = ()
     for _ in range(KILLS):
-        writer.start()
+        await send()
         before = await house.next()
+        writer.start()
         await house.until(lambda reach, before=before: reach.decided > before)  # type: ignore[misc]
         await send()
         await asyncio.sleep(chance.uniform(0, 0.1))
         writer.kill()
-        await send()
+    await send()
     writer.start()
     await house.decided()
 
