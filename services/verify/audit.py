@@ -81,8 +81,8 @@ class Audit:
 
     @property
     def at(self) -> str:
-        """The time of the last event."""
-        return self._at.decode()
+        """The time of the last event, whatever its bytes are."""
+        return self._at.decode(errors="replace")
 
     def take(self, rows: Sequence[Stored], seals: dict[int, bytes]) -> list[Used]:
         """Take in the next events.
@@ -139,7 +139,7 @@ class Audit:
             raise self._fault(Check.TIMES, f"its time {at!r} is before that of the event before it, {self._at!r}")
         if at != self._at:
             self._at = at
-            self.registers.moment(sequence, at.decode())
+            self.registers.moment(sequence, self.at)
         link = _FRESH.copy()
         link.update(self._seal + data)
         self._seal = link.digest()

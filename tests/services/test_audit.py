@@ -31,9 +31,13 @@ def honest() -> list[Event]:
     return [event for line in HONEST for event in advance(ledger, decode_command(line.encode(), None)[0], AT)]
 
 
-def paid(*postings: Posting, kind: str = "transfer", hold: str | None = None) -> TransferPosted:
+def paid(
+    *postings: Posting, kind: str = "transfer", hold: str | None = None, ads: tuple[str, ...] = ()
+) -> TransferPosted:
     """Forge the transfer that comes next."""
-    return TransferPosted(ledger="main", sequence=8, at=AT, command="8", kind=kind, postings=tuple(postings), hold=hold)
+    return TransferPosted(
+        ledger="main", sequence=8, at=AT, command="8", kind=kind, postings=tuple(postings), hold=hold, ads=ads
+    )
 
 
 def audited(events: Sequence[Event]) -> None:
@@ -85,6 +89,16 @@ def test_an_honest_journal_breaks_no_law() -> None:
             Check.HOLDS,
             id="more is captured than was held",
         ),
+        pytest.param(
+            paid(
+                Posting("alice", "QAZ", "-1", "1", "100"),
+                Posting("bob", "QAZ", "1", "0", "1"),
+                kind="exchange",
+                ads=("of nobody",),
+            ),
+            Check.ADS,
+            id="an ad is taken that nobody posted",
+        ),
     ],
 )
 def test_a_forged_transfer_is_found_by_the_law_that_it_breaks(forged: TransferPosted, check: Check) -> None:
@@ -103,3 +117,12 @@ def test_a_hold_of_more_than_there_is_is_found() -> None:
         audited([*events, replace(hold, movements=(replace(movement, amount="101"),))])
 
     assert (found.value.check, found.value.sequence) == (Check.FLOORS, 7)
+
+
+def test_a_time_that_is_no_text_is_found() -> None:
+    rows = [(b"", 1, 1, "ledger-opened.v1", encode_event(honest()[0]).replace(b"2026", b"\xff026", 1))]
+
+    with pytest.raises(Fault) as found:
+        Audit("main").take(rows, {})
+
+    assert (found.value.check, found.value.sequence) == (Check.BYTES, 1)

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import shutil
-import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -66,8 +65,3 @@ class OnASmallDisk(Postgres):
             yield
         finally:
             ballast.unlink()
-
-    def end(self) -> None:
-        """Stop it and throw everything away."""
-        self.signal(signal.SIGQUIT)
-        self.wait()

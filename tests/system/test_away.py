@@ -67,7 +67,7 @@ def small_disk(tmp_path: Path) -> Iterator[OnASmallDisk]:
     server = OnASmallDisk(tmp_path / "postgres", ports.pick())
     server.run()
     yield server
-    server.end()
+    server.stop_at_once()
 
 
 @pytest.fixture
