@@ -102,6 +102,12 @@ def byteas(values: Sequence[bytes]) -> Byteas:
     return Byteas(_varying(_BYTEA, values))
 
 
+def byteas_or_null(values: Sequence[bytes | None]) -> Byteas:
+    """Encode bytes of any length of which some are null. They are few: who writes many has none that is null."""
+    parts = [_NULL if value is None else _WIDTH(len(value)) + value for value in values]
+    return Byteas(_head(len(values), _BYTEA, nulls=1) + b"".join(parts))
+
+
 def _varying(oid: int, values: Sequence[bytes]) -> bytes:
     """Encode values of different widths. They are joined once, head included: a batch has a megabyte of them."""
     parts = [_NOTHING] * (2 * len(values) + 1)

@@ -4,29 +4,40 @@ Names and values of headers are kept as bytes: Kafka promises nothing about them
 PostgreSQL can store, whatever the record said.
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from itertools import accumulate, chain
+from typing import Any
 
+from services.journal import arrays
 from services.journal.ports import DeadLetter
+from services.kafka.ports import Headers
 
 
-class Kept(NamedTuple):
-    """The columns of a dead letter, in the order of the table."""
+def columns(letters: Sequence[DeadLetter]) -> tuple[arrays.Column, ...]:
+    """Return what is stored of `letters`, a column each.
 
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    headers: list[bytes | None]
-    at_ms: int
-    reason: str
-    detail: str
+    Returns:
+        The headers of all, one after the other; offsets, times, keys, values, reasons, details; and where among those
+        headers each letter's own begin and end, as PostgreSQL counts.
+    """
+    letters = [storable(letter) for letter in letters]
+    headers = [_flat(letter.headers) for letter in letters]
+    ends = list(accumulate(map(len, headers), initial=0))
+    return (
+        arrays.byteas_or_null(list(chain.from_iterable(headers))),
+        arrays.bigints([letter.offset for letter in letters]),
+        arrays.bigints([letter.at_ms for letter in letters]),
+        arrays.byteas_or_null([letter.key for letter in letters]),
+        arrays.byteas_or_null([letter.value for letter in letters]),
+        arrays.texts([letter.reason for letter in letters]),
+        arrays.texts([letter.detail for letter in letters]),
+        arrays.ints([end + 1 for end in ends[:-1]]),
+        arrays.ints(ends[1:]),
+    )
 
 
-def as_row(letter: DeadLetter, shard: int) -> Kept:
-    """Return what is stored of `letter`."""
-    letter = storable(letter)
-    headers = [part for name, value in letter.headers for part in (name.encode("utf-8", "surrogatepass"), value)]
-    return Kept(shard, letter.offset, letter.key, letter.value, headers, letter.at_ms, letter.reason, letter.detail)
+def _flat(headers: Headers) -> list[bytes | None]:
+    return [part for name, value in headers for part in (name.encode("utf-8", "surrogatepass"), value)]
 
 
 def from_row(row: Any) -> DeadLetter:

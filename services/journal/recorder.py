@@ -14,53 +14,67 @@ from collections.abc import Hashable, Sequence
 from typing import Any, Final, NamedTuple, TypeVar, cast
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-import psycopg
 from eventsourcing.persistence import StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
 
-from services.journal import arrays
+from services.journal import arrays, dead_letters
 from services.journal.connection import Connections
-from services.journal.dead_letters import as_row
-from services.journal.ports import Batch, Entry, Id, Standing
+from services.journal.ports import Batch, Id, Standing
 
 _H = TypeVar("_H", bound=Hashable)
-_Cursor = psycopg.Cursor[dict[str, Any]]
 
-_TAKE_SHARD: Final = "select 1 from journal.offsets where shard = %s for update"
-
-# Where the place is no longer ours `next` becomes null, which the column refuses, and all fails. An update that merely
-# finds no row would let the rest be stored. One statement does what it can for all: each costs both sides a wake-up.
-# Ids go in sorted: keys come in any order, and neighbours in their index are found in the same pages.
+# The row of the shard comes first: all else waits until `moved` has given a row. Where the place is no longer ours
+# `next` becomes null, which the column refuses, and all fails. An update that merely finds no row would let the rest be
+# stored.
 _MOVE: Final = """
 with moved as (
     update journal.offsets
        set next = case when next = %b and epoch = %b then %b end, last_at_ms = %b, last_digest = %b, replied = %b
-     where shard = %b
+     where shard = {shard}
     returning pg_notify('shard_{shard}_events', '')
-), sealed as (
+)"""
+
+_TAKE: Final = """
+with moved as materialized (
+    select pg_notify('shard_{shard}_events', '')
+      from (select from journal.offsets where shard = {shard} for update) as taken
+)"""
+
+# Ids go in sorted: keys come in any order, and neighbours in their index are found in the same pages.
+_WITH_A_BATCH: Final = """
+, sealed as (
     insert into journal.seals (originator_id, sequence, seal)
     select unnest(%b::uuid[]), unnest(%b::int8[]), unnest(%b::bytea[]) where exists (select from moved)
-)
-insert into journal.shard_{shard}_ids (key, fingerprint, originator_id, sequence, reverses)
-select key, fingerprint, (%b::uuid[])[ledger], sequence, reverses
-  from (select unnest(%b::uuid[]) as key, unnest(%b::uuid[]) as fingerprint, unnest(%b::int4[]) as ledger,
-               unnest(%b::int8[]) as sequence, unnest(%b::int8[]) as reverses offset 0) as rows
- where exists (select from moved)
- order by key"""
+), identified as (
+    insert into journal.shard_{shard}_ids (key, fingerprint, originator_id, sequence, reverses)
+    select key, fingerprint, (%b::uuid[])[ledger], sequence, reverses
+      from (select unnest(%b::uuid[]) as key, unnest(%b::uuid[]) as fingerprint, unnest(%b::int4[]) as ledger,
+                   unnest(%b::int8[]) as sequence, unnest(%b::int8[]) as reverses offset 0) as rows
+     where exists (select from moved)
+     order by key
+), opened as (
+    insert into journal.ledgers (originator_id, name, shard)
+    select unnest(%b::uuid[]), unnest(%b::text[]), {shard} where exists (select from moved)
+), dead as (
+    insert into journal.dead_letters ("partition", "offset", at_ms, key, value, reason, detail, headers)
+    select {shard}, "offset", at_ms, key, value, reason, detail, (%b::bytea[])[first:last]
+      from (select unnest(%b::int8[]) as "offset", unnest(%b::int8[]) as at_ms, unnest(%b::bytea[]) as key,
+                   unnest(%b::bytea[]) as value, unnest(%b::text[]) as reason, unnest(%b::text[]) as detail,
+                   unnest(%b::int4[]) as first, unnest(%b::int4[]) as last offset 0) as rows
+     where exists (select from moved)
+)"""
 
 _INSERT_EVENTS: Final = """
 insert into journal.shard_{shard}_events (originator_id, originator_version, topic, state)
 select (%b::uuid[])[ledger], sequence, (%b::text[])[tag], data
   from (select unnest(%b::int4[]) as ledger, unnest(%b::int8[]) as sequence, unnest(%b::int4[]) as tag,
-               unnest(%b::bytea[]) as data offset 0) as rows"""
+               unnest(%b::bytea[]) as data offset 0) as rows
+ where exists (select from moved)"""
 
-_INSERT_LEDGERS: Final = """
-insert into journal.ledgers (originator_id, name, shard)
-select unnest(%b::uuid[]), unnest(%b::text[]), %b"""
+APPEND: Final = _MOVE + _WITH_A_BATCH + _INSERT_EVENTS
+"""Stores a batch with all that belongs to it."""
 
-_INSERT_DEAD_LETTER: Final = """
-insert into journal.dead_letters ("partition", "offset", key, value, headers, at_ms, reason, detail)
-values (%b, %b, %b, %b, %b::bytea[], %b, %b, %b)"""
+_INSERT: Final = _TAKE + _INSERT_EVENTS + " returning notification_id"
 
 
 class Seal(NamedTuple):
@@ -101,91 +115,60 @@ class ShardRecorder(PostgresApplicationRecorder):
     def __init__(self, connections: Connections, shard: int) -> None:
         super().__init__(_Datastore(connections), events_table_name=f"shard_{shard}_events")
         self.lock_table_statements = []
-        self._shard = shard
-        self._insert = of_shard(_INSERT_EVENTS, shard)
-        self._insert_returning = self._insert + b" returning notification_id"
-        self._move = of_shard(_MOVE, shard)
+        self._append = of_shard(APPEND, shard)
+        self._insert = of_shard(_INSERT, shard)
 
     def append(self, append: Append) -> None:
-        """Store a batch in one transaction.
+        """Store a batch.
 
         Raises:
             eventsourcing.persistence.PersistenceError: with the error of psycopg as its cause; nothing is stored,
-                unless it is the answer to COMMIT that was lost.
+                unless it is the answer that was lost.
         """
         self.insert_events(cast(Any, append.batch.entries), append=append)
 
-    def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
-        """Store events, and whatever the hooks add, in one transaction and one round trip.
+    def insert_events(
+        self, stored_events: Sequence[StoredEvent], *, append: Append | None = None, **_: Any
+    ) -> Sequence[int] | None:
+        """Store the library's events, or a batch with all that belongs to it, in one statement: that is a transaction.
 
-        The library's own asks thrice, and after a lost answer tries again by itself, which would take rows of ours for
-        another's. Whatever fails, the COMMIT behind it is skipped, and the connection given up with the transaction.
+        So there is no moment at which one is open and waits for us, and each side wakes up once. The library's own asks
+        thrice, and after a lost answer tries again by itself, which would take rows of ours for another's.
         """
-        with self.datastore.get_connection() as connection:
-            first, events = connection.cursor(), connection.cursor()
-            with connection.pipeline():
-                first.execute("begin")
-                self._insert_events(first, stored_events, **kwargs)
-                if stored_events:
-                    self._insert_stored_events(events, stored_events, **kwargs)
-                first.execute("commit")
-            return self._fetch_ids_after_insert_events(events, stored_events, **kwargs) if stored_events else None
+        statement, arguments = self._of_library(stored_events) if append is None else self._of_batch(append)
+        with self.datastore.get_connection() as connection, connection.cursor() as cursor:
+            cursor.execute(statement, arguments, prepare=True)
+            return [row["notification_id"] for row in cursor] if append is None else None
 
-    def _insert_events(
-        self,
-        curs: _Cursor,
-        stored_events: Sequence[StoredEvent],  # noqa: ARG002 - the library's hook is told of them, and they go elsewhere
-        *,
-        append: Append | None = None,
-        **_: Any,
-    ) -> None:
-        """Send what goes before the events: first of all the row of the shard, whose lock puts positions in order."""
-        if append is None:
-            curs.execute(_TAKE_SHARD, (self._shard,), prepare=True)
-            return
+    def _of_library(self, events: Sequence[StoredEvent]) -> tuple[bytes, tuple[Any, ...]]:
+        ids, places = _numbered([cast(UUID, event.originator_id).bytes for event in events])
+        columns = _event_columns(
+            ids,
+            places,
+            [event.originator_version for event in events],
+            [event.topic for event in events],
+            [event.state for event in events],
+        )
+        return self._insert, columns
+
+    def _of_batch(self, append: Append) -> tuple[bytes, tuple[Any, ...]]:
         batch, standing, seals = append
         place = (standing.next, standing.epoch, batch.next, batch.last_at_ms, batch.last_digest, batch.replied)
-        columns = (*_seal_columns(seals), *_id_columns(batch.ids))
-        curs.execute(self._move, (*place, self._shard, *columns), prepare=True)
-        if batch.opened:
-            ids = arrays.uuids([ledger_id(ledger) for ledger in batch.opened])
-            curs.execute(_INSERT_LEDGERS, (ids, arrays.texts(batch.opened), self._shard), prepare=True)
-        for letter in batch.dead_letters:
-            curs.execute(_INSERT_DEAD_LETTER, as_row(letter, self._shard), prepare=True)
-
-    def _insert_stored_events(
-        self, curs: _Cursor, stored_events: Sequence[StoredEvent | Entry], *, append: Append | None = None, **_: Any
-    ) -> None:
-        """Send the events: those of a batch, or the library's own."""
-        if append is None:
-            self._notify_channel(curs)
-            events = cast(Sequence[StoredEvent], stored_events)
-            ids, places = _numbered([cast(UUID, event.originator_id).bytes for event in events])
-            columns = _event_columns(
-                ids,
-                places,
-                [event.originator_version for event in events],
-                [event.topic for event in events],
-                [event.state for event in events],
-            )
-            curs.execute(self._insert_returning, columns, prepare=True)
-        else:
-            entries = append.batch.entries
-            ledgers, places = _numbered([entry.ledger for entry in entries])
-            columns = _event_columns(
+        ledgers, places = _numbered([entry.ledger for entry in batch.entries])
+        columns = (
+            *_seal_columns(seals),
+            *_id_columns(batch.ids),
+            *_ledger_columns(batch.opened),
+            *dead_letters.columns(batch.dead_letters),
+            *_event_columns(
                 [ledger_id(ledger) for ledger in ledgers],
                 places,
-                [entry.sequence for entry in entries],
-                [entry.tag for entry in entries],
-                [entry.data for entry in entries],
-            )
-            curs.execute(self._insert, columns, prepare=True)
-
-    def _fetch_ids_after_insert_events(
-        self, curs: _Cursor, stored_events: Sequence[StoredEvent], **kwargs: Any
-    ) -> Sequence[int] | None:
-        """Read the positions back where they were asked for."""
-        return None if kwargs.get("append") else super()._fetch_ids_after_insert_events(curs, stored_events, **kwargs)
+                [entry.sequence for entry in batch.entries],
+                [entry.tag for entry in batch.entries],
+                [entry.data for entry in batch.entries],
+            ),
+        )
+        return self._append, (*place, *columns)
 
 
 class _Datastore(PostgresDatastore):
@@ -231,6 +214,10 @@ def _id_columns(ids: Sequence[Id]) -> tuple[arrays.Column, ...]:
         arrays.bigints([each.sequence for each in ids]),
         arrays.bigints_or_null([each.reverses for each in ids]),
     )
+
+
+def _ledger_columns(opened: Sequence[str]) -> tuple[arrays.Column, ...]:
+    return arrays.uuids([ledger_id(ledger) for ledger in opened]), arrays.texts(opened)
 
 
 def _numbered(values: Sequence[_H]) -> tuple[list[_H], list[int]]:

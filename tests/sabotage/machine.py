@@ -27,11 +27,16 @@ JOURNAL_FAULTS: Final = (
         (JOURNAL,),
     ),
     Fault(
-        "ids and offset are stored in a transaction of their own",
+        "dead letters are stored in a transaction of their own",
         "services/journal/recorder.py",
-        "                if stored_events:\n                    self._insert_stored_events",
-        '                first.execute("commit; begin", prepare=False)\n'
-        "                if stored_events:\n                    self._insert_stored_events",
+        "            cursor.execute(statement, arguments, prepare=True)\n",
+        "            if append and append.batch.dead_letters:\n"
+        "                alone = append.batch._replace(entries=[], ids=[], opened=[])\n"
+        "                cursor.execute(*self._of_batch(append._replace(batch=alone, seals={})))\n"
+        "                moved = append.standing._replace(next=append.batch.next)\n"
+        "                rest = append.batch._replace(dead_letters=[])\n"
+        "                statement, arguments = self._of_batch(append._replace(batch=rest, standing=moved))\n"
+        "            cursor.execute(statement, arguments, prepare=True)\n",
         (f"{JOURNAL}::test_a_batch_that_cannot_be_stored_whole_stores_nothing",),
     ),
     Fault(

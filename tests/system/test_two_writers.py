@@ -4,7 +4,7 @@ import asyncio
 import random
 import signal
 
-from tests.services.journal.wire import COMMIT, Cut, Wire, never
+from tests.services.journal.wire import ASKED, STORED, Cut, Wire, never
 from tests.system.checks import check
 from tests.system.conftest import MakeHouse
 from tests.system.house import House
@@ -79,10 +79,11 @@ async def test_a_writer_whose_connection_is_cut_around_its_commits(make_house: M
 
 
 def now_and_then(chance: random.Random) -> Cut:
-    """Cut around some COMMITs: before the server hears it, or before the client hears the answer."""
+    """Cut around some commits: before the server hears of it, or before the client hears the answer."""
 
-    def cut(data: bytes, _from_client: bool) -> bytes | None:
-        return None if COMMIT.search(data) and chance.random() < SOME else data
+    def cut(data: bytes, from_client: bool) -> bytes | None:
+        told = ASKED if from_client else STORED
+        return None if told.search(data) and chance.random() < SOME else data
 
     return cut
 

@@ -15,7 +15,7 @@ from services.journal.seals import NOTHING_YET, seal
 from tests.services.journal.batches import after, batch, entry, key, letter, opening
 from tests.services.journal.conftest import PostgresShard, sequences
 from tests.services.journal.test_waking import LONG_S, woken
-from tests.services.journal.wire import COMMIT, Cut, Wire, after_bytes, after_commit, before_commit
+from tests.services.journal.wire import ASKED, SYNC, Cut, Wire, after_bytes, after_commit, before_commit
 
 
 @pytest.fixture
@@ -67,13 +67,11 @@ async def test_a_commit_that_is_still_under_way_when_it_is_looked_up_is_not_repe
     held_back: list[bytes] = []
 
     def hold_back(data: bytes, from_client: bool) -> bytes | None:
-        commit = COMMIT.search(data) if from_client and not held_back else None
-        if commit is None:
+        if held_back or not from_client or not ASKED.search(data):
             return data
-        begin = commit.start() - 6  # a message's kind, its length, the empty name of a statement
-        assert data[begin : begin + 1] == b"P"
-        held_back.append(data[begin:])
-        return data[:begin]
+        assert data.endswith(SYNC)
+        held_back.append(SYNC)
+        return data[: -len(SYNC)]
 
     wire.cut = hold_back
     wire.keeps_servers = True
@@ -87,6 +85,23 @@ async def test_a_commit_that_is_still_under_way_when_it_is_looked_up_is_not_repe
 
     assert await sequences(postgres_shard) == [1, 2, 3]
     assert (await journal.standing()).next == 3
+
+
+async def test_a_commit_that_fails_after_all_was_inserted_is_not_taken_for_done(
+    journal: PostgresJournal, postgres_shard: PostgresShard, owner: psycopg.Connection
+) -> None:
+    standing = await journal.claim("1")
+    owner.execute("create function fail() returns trigger language plpgsql as $$ begin raise 'not after all'; end $$")
+    owner.execute(
+        "create constraint trigger fail after insert on journal.shard_0_events deferrable initially deferred "
+        "for each row execute function fail()"
+    )
+
+    with pytest.raises(psycopg.errors.RaiseException, match="not after all"):
+        await journal.append(opening(standing))
+
+    assert await sequences(postgres_shard) == []
+    assert await journal.standing() == standing
 
 
 async def until(so: Callable[[], bool], appending: asyncio.Future[None]) -> None:

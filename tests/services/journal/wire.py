@@ -1,14 +1,28 @@
-"""A wire to PostgreSQL that can be cut at a chosen place: a real TCP proxy."""
+"""A wire to PostgreSQL that can be cut at a chosen place: a real TCP proxy.
+
+A batch is one statement, and so a transaction of its own: it commits when the server reads the `Sync` behind it, and
+the answer is the tag of the INSERT.
+"""
 
 import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator, Callable
+from struct import pack
 from typing import Final
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-COMMIT: Final = re.compile(rb"commit\0", re.IGNORECASE)
+from services.journal.recorder import APPEND
+
+ASKED: Final = re.compile(rb"B.{4}\0_pg3_\d+\0" + re.escape(pack("!h", APPEND.count("%b"))), re.DOTALL)
+"""How the client's message begins that asks for a batch to be stored: `Bind`, with as many arguments."""
+
+STORED: Final = re.compile(rb"C.{4}INSERT 0 \d+\0", re.DOTALL)
+"""The server's answer, `CommandComplete`: it comes together with what says that the transaction is over."""
+
+SYNC: Final = b"S\0\0\0\4"
+"""What lets the server commit."""
 
 Cut = Callable[[bytes, bool], bytes | None]
 """Told what comes, and whether from the client; returns what to pass on, or None to cut the wire there and then."""
@@ -90,26 +104,21 @@ class Wire:
 
 
 def before_commit() -> Cut:
-    """Cut the first COMMIT off before the server hears it."""
-    done = False
-
-    def cut(data: bytes, from_client: bool) -> bytes | None:
-        nonlocal done
-        if not done and from_client and COMMIT.search(data):
-            done = True
-            return None
-        return data
-
-    return cut
+    """Cut the first batch off before the server hears of it."""
+    return _once(ASKED, from_client=True)
 
 
 def after_commit() -> Cut:
     """Let the server commit, and cut its first answer off before the client hears it."""
+    return _once(STORED, from_client=False)
+
+
+def _once(pattern: re.Pattern[bytes], *, from_client: bool) -> Cut:
     done = False
 
-    def cut(data: bytes, from_client: bool) -> bytes | None:
+    def cut(data: bytes, is_from_client: bool) -> bytes | None:
         nonlocal done
-        if not done and not from_client and COMMIT.search(data):
+        if not done and is_from_client is from_client and pattern.search(data):
             done = True
             return None
         return data
