@@ -8,24 +8,19 @@ sequence and gets an answer that has it, or is told how far the read models are.
 
 import asyncio
 import time
-from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
-import psycopg
 from msgspec import Struct
 
 from domain.clearing import Clearing, clearing
 from domain.state import Totals
-from projections import generations, listings
-from projections.generations import NotPrepared
+from projections import listings
 from projections.listings import Account, Held, Moved
-from projections.questions import Balance, Line, Place, Questions, Span, Standing
-from services.errors import Away, Unexpected
-from services.journal import answers
+from projections.questions import Balance, Heading, Line, Place, Questions, Span, Standing
 from services.journal.one_thread import OneThread
+from services.live import Asked, Live, Question
 from services.migrations import READER
-from services.projector import REMEDY, connected
 
 _T = TypeVar("_T")
 
@@ -123,21 +118,18 @@ class Reads:
 
     def __init__(self, dsn: str, *, min_sequence: int = 0, wait_s: float = 10.0, role: str = READER) -> None:
         """Know the database; nothing is connected before the first question."""
-        self._dsn = dsn
         self._min_sequence = min_sequence
         self._wait_s = wait_s
-        self._role = role
-        self._connection: psycopg.Connection[Any] | None = None
-        self._thread = OneThread("reads", self._disconnect)
+        self._live = Live(dsn, role)
+        self._thread = OneThread("reads", self._live.close)
 
     async def balances(self, ledger: str, party: str, as_of: int | str | None = None) -> Balances:
         """Tell what an account has, by its name or alias; as of a sequence or a time, if one is said."""
 
-        def question(ask: Questions, standing: Standing) -> Balances:
-            account, at = _account(ask, ledger, party), _at(ask, ledger, standing, as_of)
-            return Balances(account, at, ask.scales(ledger), ask.balances(ledger, account, at.sequence))
+        def question(ask: Questions, of: Heading) -> Balances:
+            return Balances(of.account, of.as_of, of.scales, ask.balances(ledger, of.account, of.as_of.sequence))
 
-        return await self._ask(ledger, question)
+        return await self._ask(question, ledger, party, as_of)
 
     async def statement(
         self,
@@ -160,26 +152,21 @@ class Reads:
             as_of: a sequence or a time; what is later is not shown, and counts for nothing.
         """
 
-        def question(ask: Questions, standing: Standing) -> Statement:
-            account, at = _account(ask, ledger, party), _at(ask, ledger, standing, as_of)
-            lines = ask.statement(ledger, account, Span(most, unit, after, at.sequence))
-            balances = ask.balances(ledger, account, at.sequence)
-            totals = {one.unit: Totals(one.debits, one.credits, one.held) for one in balances}
-            shown = [Shown(line, clearing(line.amount, line.debits, line.credits, totals[line.unit])) for line in lines]
-            return Statement(account, at, ask.scales(ledger), shown)
+        def question(ask: Questions, of: Heading) -> Statement:
+            lines = ask.statement(ledger, of.account, Span(most, unit, after, of.as_of.sequence))
+            return Statement(of.account, of.as_of, of.scales, [_shown(*line) for line in lines])
 
-        return await self._ask(ledger, question)
+        return await self._ask(question, ledger, party, as_of)
 
     async def accounts(
         self, ledger: str, after: str = "", most: int = 1000, as_of: int | str | None = None
     ) -> Accounts:
         """Show accounts as they stand, or stood, by name: those whose names come after `after`."""
 
-        def question(ask: Questions, standing: Standing) -> Accounts:
-            at = _at(ask, ledger, standing, as_of)
-            return Accounts(at, listings.accounts(ask, ledger, after, most, at.sequence))
+        def question(ask: Questions, of: Heading) -> Accounts:
+            return Accounts(of.as_of, listings.accounts(ask, ledger, after, most, of.as_of.sequence))
 
-        return await self._ask(ledger, question)
+        return await self._ask(question, ledger, as_of=as_of)
 
     async def holds(
         self,
@@ -202,99 +189,75 @@ class Reads:
             as_of: a sequence or a time.
         """
 
-        def question(ask: Questions, standing: Standing) -> Holds:
-            account, at = party and _account(ask, ledger, party), _at(ask, ledger, standing, as_of)
-            which = listings.Which(account, after, most, at.sequence, ended=ended)
-            return Holds(at, ask.scales(ledger), listings.holds(ask, ledger, which))
+        def question(ask: Questions, of: Heading) -> Holds:
+            which = listings.Which(of.account or None, after, most, of.as_of.sequence, ended=ended)
+            return Holds(of.as_of, of.scales, listings.holds(ask, ledger, which))
 
-        return await self._ask(ledger, question)
+        return await self._ask(question, ledger, party, as_of)
 
     async def trial_balance(self, ledger: str, as_of: int | str | None = None) -> TrialBalance:
         """Show what left all accounts and what arrived."""
 
-        def question(ask: Questions, standing: Standing) -> TrialBalance:
-            at = _at(ask, ledger, standing, as_of)
-            sums = listings.trial_balance(ask, ledger, None if as_of is None else at.sequence)
-            return TrialBalance(at, ask.scales(ledger), sums)
+        def question(ask: Questions, of: Heading) -> TrialBalance:
+            sums = listings.trial_balance(ask, ledger, None if as_of is None else of.as_of.sequence)
+            return TrialBalance(of.as_of, of.scales, sums)
 
-        return await self._ask(ledger, question)
+        return await self._ask(question, ledger, as_of=as_of, together=True)
 
     async def scales(self, ledger: str) -> dict[str, int]:
         """Give the number of decimal places of each unit."""
-        return await self._ask(ledger, lambda ask, _: ask.scales(ledger))
-
-    async def standing(self, ledger: str) -> Standing:
-        """Tell how far the read models of a ledger have come."""
-        return await self._ask(ledger, lambda _, standing: standing)
+        return await self._ask(lambda _, of: of.scales, ledger)
 
     async def close(self) -> None:
         """Let go of the connection. Never raises."""
         self._thread.stop()
 
-    async def _ask(self, ledger: str, question: Callable[[Questions, Standing], _T]) -> _T:
-        """Ask until the answer has the minimum sequence, or the time to wait is over."""
+    async def _ask(
+        self,
+        question: Question[_T],
+        ledger: str,
+        party: str | None = None,
+        as_of: int | str | None = None,
+        *,
+        together: bool = False,
+    ) -> _T:
+        """Ask until the answer has the minimum sequence, or the time to wait is over.
+
+        Args:
+            question: asks what the answer is made of.
+            ledger: what it is about.
+            party: the account that it is about.
+            as_of: a sequence or a time.
+            together: it asks for what is so now, and so in one transaction.
+        """
+        asked = Asked(ledger, party, as_of)
+
+        def checked(ask: Questions, of: Heading) -> _T:
+            self._check(of, asked)
+            return question(ask, of)
+
         until = time.monotonic() + self._wait_s
         while True:
             try:
-                return await self._thread.run(partial(self._answer, ledger, question))
+                return await self._thread.run(partial(self._live.answer, asked, checked, together=together))
             except Behind:
                 if time.monotonic() > until:
                     raise
                 await asyncio.sleep(_LOOK_AGAIN_S)
 
-    def _answer(self, ledger: str, question: Callable[[Questions, Standing], _T]) -> _T:
-        """Answer in one transaction that sees one state, of one generation."""
-        try:
-            with answers.understood(), self._connected().transaction(), self._connected().cursor() as cursor:
-                ask = Questions(cursor, generations.find(cursor).schema)
-                return question(ask, self._standing(ask, ledger))
-        except NotPrepared as not_prepared:
-            raise Unexpected(str(not_prepared), REMEDY) from None
-        except Away:
-            self._disconnect()
-            raise
-
-    def _standing(self, ask: Questions, ledger: str) -> Standing:
-        standing = ask.standing(ledger)
-        sequence = standing.sequence if standing else 0
+    def _check(self, of: Heading, asked: Asked) -> None:
+        """See that there is what was asked about."""
+        sequence = of.standing.sequence if of.standing else 0
         if sequence < self._min_sequence:
-            raise Behind(ledger, self._min_sequence, sequence)
-        if standing is None:
-            raise NotThere(f"ledger {ledger} does not exist")
-        return standing
-
-    def _connected(self) -> psycopg.Connection[Any]:
-        if self._connection is None:
-            self._connection = connected(self._dsn, "defter-reads", self._role)
-            self._connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-            self._connection.read_only = True
-        return self._connection
-
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+            raise Behind(asked.ledger, self._min_sequence, sequence)
+        if of.standing is None:
+            raise NotThere(f"ledger {asked.ledger} does not exist")
+        if of.as_of.sequence > sequence:
+            raise NotThere(f"ledger {asked.ledger} has come to sequence {sequence}, not to {of.as_of.sequence}")
+        if asked.party and not of.account:
+            raise NotThere(f"account {asked.party} does not exist in ledger {asked.ledger}")
 
 
-def _at(ask: Questions, ledger: str, standing: Standing, as_of: int | str | None) -> Standing:
-    """Give the sequence and time that an answer is as of; for a time, those of the last event that is not after it.
-
-    Raises:
-        NotThere: the ledger has no such sequence yet.
-    """
-    if as_of is None:
-        return standing
-    if isinstance(as_of, str):
-        sequence = min(ask.sequence_at(ledger, as_of), standing.sequence)
-    elif as_of <= standing.sequence:
-        sequence = as_of
-    else:
-        raise NotThere(f"ledger {ledger} has come to sequence {standing.sequence}, not to {as_of}")
-    return Standing(sequence, ask.time_of(ledger, sequence))
-
-
-def _account(ask: Questions, ledger: str, party: str) -> str:
-    account = ask.account(ledger, party)
-    if account is None:
-        raise NotThere(f"account {party} does not exist in ledger {ledger}")
-    return account
+def _shown(line: Line, of_unit: Balance) -> Shown:
+    totals = Totals(of_unit.debits, of_unit.credits, of_unit.held)
+    return Shown(line, clearing(line.amount, line.debits, line.credits, totals))

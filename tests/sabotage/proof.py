@@ -88,4 +88,11 @@ PROOF_FAULTS: Final = (
         "            if other is None:\n                await building.to(",
         (f"{REBUILD}::test_readers_see_no_error_and_no_sequence_going_back_through_rebuild_swap_and_rollback",),
     ),
+    Fault(
+        "who reads goes on asking the generation that was live",
+        "services/live.py",
+        "if of.schema != ask.schema:",
+        "if not of.schema:",
+        ("tests/services/test_reads.py::test_an_answer_comes_from_the_generation_that_is_live",),
+    ),
 )

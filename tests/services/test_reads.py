@@ -11,11 +11,12 @@ import pytest
 from domain.clearing import clearing
 from domain.ledger import apply
 from domain.state import Ledger, Totals
+from projections import generations
 from projections.questions import Line, Place, Questions, Span
 from schemas.events import AccountChanged, TransferPosted
 from services.errors import Unexpected
 from services.migrations import allow_read_models
-from services.projector import prepare
+from services.projector import connected, prepare
 from services.reads import Behind, NotThere, Reads, Shown
 from tests.projections.stream import events, folded
 from tests.services.models import hot, longest, take_in
@@ -176,11 +177,12 @@ async def test_a_balance_of_then_and_a_page_of_a_statement_go_along_indexes(ofte
         asked: list[str] = []
         questions = _Explaining(connection, asked)
         questions.balances(MAIN, SHOP, 200)
-        questions.statement(MAIN, SHOP, Span(50, until=300))
+        questions.statement(MAIN, SHOP, Span(50, as_of=300))
         questions.statement(MAIN, SHOP, Span(50, after=(200, 0)))
-        questions.sequence_at(MAIN, "2026-11-21T09:30:00.125Z")
+        questions.heading(MAIN, SHOP, 200)
+        questions.heading(MAIN, SHOP, "2026-11-21T09:30:00.125Z")
 
-    assert len(asked) == 4
+    assert len(asked) == 5
     for plan in asked:
         assert "Seq Scan" not in plan, plan
         assert "posting_lines_pkey" in plan or "moments" in plan, plan
@@ -198,6 +200,20 @@ class _Explaining(Questions):
         rows = super().ask("explain " + statement, arguments, **said).fetchall()
         self._asked.append("\n".join(row[0] for row in rows))
         return super().ask(statement, arguments, **said)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+async def test_an_answer_comes_from_the_generation_that_is_live(often: Reads, prepared: str, *, kept: bool) -> None:
+    before = await often.balances(MAIN, CASH)
+    with connected(prepared, "defter-test") as connection, connection.cursor() as cursor:
+        generations.swap(cursor, generations.begin(cursor))
+        if not kept:
+            generations.drop(cursor, 1)
+    take_in(prepared, hot()[:3], page=3)
+
+    after = await often.balances(MAIN, CASH)
+
+    assert (before.as_of.sequence, after.as_of.sequence) == (503, 3)
 
 
 async def test_what_does_not_exist_is_named(reads: Reads) -> None:
