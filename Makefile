@@ -17,6 +17,11 @@ INSTALL = $(PIP) --disable-pip-version-check --quiet install --no-compile
 COMPILE := CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
 	--no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
+# What Python compiles is kept, whatever the environment says: without that every process begins by compiling all that it
+# imports, which is half of its start. It is kept in .venv, and the sources stay as they are.
+export PYTHONDONTWRITEBYTECODE :=
+export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/compiled
+
 # Workers for the tests: one a core. A file stays together, for what its tests share; the longest are not left to the end.
 WORKERS ?= auto
 
