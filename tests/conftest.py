@@ -57,7 +57,7 @@ def superuser(installation: Addresses) -> Iterator[psycopg.Connection]:
 def database(installation: Addresses, superuser: psycopg.Connection) -> Iterator[str]:
     """The DSN of an empty database of one's own."""
     name = f"t_{secrets.token_hex(6)}"
-    superuser.execute(f"create database {name}")
+    superuser.execute(f"create database {name} strategy file_copy")  # less to write, and half the time to drop it
     yield installation.database.rpartition("/")[0] + f"/{name}"
     superuser.execute(f"drop database {name} with (force)")
 
