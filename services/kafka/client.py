@@ -81,6 +81,9 @@ class Client:
             Unexpected: login or rights are refused.
         """
         place = TopicPartition(topic, partition)
+        known = self._client and self._client.cluster.leader_for_partition(place)
+        if known is not None and known >= 0:
+            return int(known)
         async with self._connected(within_s) as client:
             node = client.cluster.leader_for_partition(place)
             if node in {None, -1}:
@@ -114,6 +117,8 @@ class Client:
             raise failure(error, self._kafka) from error
 
     async def _opened(self) -> Any:
+        if self._client is not None:
+            return self._client
         async with self._opening:
             if self._client is None:
                 client = AIOKafkaClient(**options(self._kafka))
