@@ -132,7 +132,7 @@ class ShardRecorder(PostgresApplicationRecorder):
     ) -> Sequence[int] | None:
         """Store the library's events, or a batch with all that belongs to it, in one statement: that is a transaction.
 
-        So there is no moment at which one is open and waits for us, and each side wakes up once. The library's own asks
+        So none stands open while we do something else, and each side wakes up once. The library's own asks
         thrice, and after a lost answer tries again by itself, which would take rows of ours for another's.
         """
         statement, arguments = self._of_library(stored_events) if append is None else self._of_batch(append)

@@ -13,7 +13,7 @@ from domain.ledger import apply
 from domain.state import Ledger, Totals
 from projections import generations
 from projections.questions import Line, Place, Questions, Span
-from schemas.events import AccountChanged, TransferPosted
+from schemas.events import AccountChanged, Event, TransferPosted
 from services.errors import Unexpected
 from services.migrations import allow_read_models
 from services.projector import connected, prepare
@@ -214,6 +214,28 @@ async def test_an_answer_comes_from_the_generation_that_is_live(often: Reads, pr
     after = await often.balances(MAIN, CASH)
 
     assert (before.as_of.sequence, after.as_of.sequence) == (503, 3)
+
+
+async def test_the_sums_of_now_are_those_of_the_sequence_that_they_are_told_with(prepared: str) -> None:
+    moved = {0: 0}
+    for event in hot():
+        moved[event.sequence] = moved[event.sequence - 1] + _debited(event)
+    reads = Reads(prepared, min_sequence=1)
+    taking_in = asyncio.create_task(asyncio.to_thread(take_in, prepared, hot(), page=1))
+    seen = set()
+    while not taking_in.done():
+        answer = await reads.trial_balance(MAIN)
+
+        assert sum(one.debits for one in answer.units) == moved[answer.as_of.sequence]
+        seen.add(answer.as_of.sequence)
+    assert len(seen) > 1
+    await taking_in
+    await reads.close()
+
+
+def _debited(event: Event) -> int:
+    postings = event.postings if isinstance(event, TransferPosted) else ()
+    return sum(max(-int(posting.amount), 0) for posting in postings)
 
 
 async def test_what_does_not_exist_is_named(reads: Reads) -> None:
