@@ -93,13 +93,13 @@ PROOF_FAULTS: Final = (
         "services/live.py",
         "if of.schema != ask.schema:",
         "if not of.schema:",
-        ("tests/services/test_reads.py::test_an_answer_comes_from_the_generation_that_is_live",),
+        ("tests/services/test_live.py::test_an_answer_comes_from_the_generation_that_is_live",),
     ),
     Fault(
         "the sums of now are told with the sequence of a moment before",
         "services/reads.py",
         "as_of=as_of, together=True)",
         "as_of=as_of)",
-        ("tests/services/test_reads.py::test_the_sums_of_now_are_those_of_the_sequence_that_they_are_told_with",),
+        ("tests/services/test_live.py::test_the_sums_of_now_are_those_of_the_sequence_that_they_are_told_with",),
     ),
 )

@@ -2,10 +2,15 @@
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Final
 
 from schemas.events import Event
 from services.projector import connected
 from tests.projections.stream import busy, events, project, stored
+
+MAIN: Final = "main"
+CASH: Final = "cash"
+SHOP: Final = "shop"
 
 
 def take_in(dsn: str, happened: Sequence[Event], page: int) -> None:
@@ -15,7 +20,7 @@ def take_in(dsn: str, happened: Sequence[Event], page: int) -> None:
 
 @cache
 def hot() -> list[Event]:
-    """The events of a ledger of two accounts that are posted to again and again."""
+    """The events of the ledger `MAIN`, in which `CASH` and `SHOP` are posted to again and again."""
     return busy(1 + number % 3 for number in range(500))
 
 

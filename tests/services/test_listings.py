@@ -7,20 +7,16 @@ import pytest
 from domain.ledger import apply
 from domain.state import Ledger
 from schemas.events import HoldPlaced
-from services.migrations import allow_read_models
-from services.projector import prepare
 from services.reads import Reads
 from tests.projections.stream import events, folded
 from tests.services.models import longest, take_in
 
 
 @pytest.fixture
-async def reads(database: str) -> AsyncIterator[Reads]:
+async def reads(prepared: str) -> AsyncIterator[Reads]:
     """Read models of all that can happen."""
-    allow_read_models(database)
-    prepare(database)
-    take_in(database, events(), page=600)
-    reads = Reads(database)
+    take_in(prepared, events(), page=600)
+    reads = Reads(prepared)
     yield reads
     await reads.close()
 

@@ -31,14 +31,6 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def reads(database: str) -> str:
-    """The DSN of a database with empty read models."""
-    allow_read_models(database)
-    prepare(database)
-    return database
-
-
-@pytest.fixture
 def expected(database: str) -> Shown:
     """What the read models show when everything was taken in at once. Nothing of it is left."""
     with psycopg.connect(database) as connection:
@@ -102,41 +94,41 @@ async def kill() -> None:
     raise Killed
 
 
-async def test_the_read_models_show_what_the_journal_says(expected: Shown, reads: str) -> None:
-    await run(projector(journal(), reads))
+async def test_the_read_models_show_what_the_journal_says(expected: Shown, prepared: str) -> None:
+    await run(projector(journal(), prepared))
 
-    assert shown(reads) == expected
+    assert shown(prepared) == expected
 
 
 @pytest.mark.parametrize("place", ["read", "written", "committed"])
 async def test_killed_between_pages_or_inside_one_the_next_goes_on_exactly_there(
-    expected: Shown, reads: str, place: str
+    expected: Shown, prepared: str, place: str
 ) -> None:
     for number in (1, 2, 4):
         with pytest.raises(Killed):
-            await run(projector(journal(), reads, point=at(place, number, kill), page=100))
+            await run(projector(journal(), prepared, point=at(place, number, kill), page=100))
 
-    await run(projector(journal(), reads, page=100))
+    await run(projector(journal(), prepared, page=100))
 
-    assert shown(reads) == expected
+    assert shown(prepared) == expected
 
 
-async def test_a_connection_cut_inside_a_page_is_waited_out(expected: Shown, reads: str, superuser: Any) -> None:
+async def test_a_connection_cut_inside_a_page_is_waited_out(expected: Shown, prepared: str, superuser: Any) -> None:
     async def cut() -> None:
         superuser.execute(
             "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'defter-projector%%' "
             "and datname = %s",
-            (reads.rpartition("/")[2],),
+            (prepared.rpartition("/")[2],),
         )
 
-    await run(projector(journal(), reads, point=at("written", 3, cut), page=100))
+    await run(projector(journal(), prepared, point=at("written", 3, cut), page=100))
 
-    assert shown(reads) == expected
+    assert shown(prepared) == expected
 
 
-async def test_what_is_appended_later_is_taken_in_too(expected: Shown, reads: str) -> None:
+async def test_what_is_appended_later_is_taken_in_too(expected: Shown, prepared: str) -> None:
     kept = journal(rows()[:10])
-    one = projector(kept, reads)
+    one = projector(kept, prepared)
     stop = asyncio.Event()
     running = asyncio.create_task(one.run(stop))
     await come(lambda: one.position >= 10)
@@ -146,17 +138,17 @@ async def test_what_is_appended_later_is_taken_in_too(expected: Shown, reads: st
     stop.set()
     await running
 
-    assert shown(reads) == expected
+    assert shown(prepared) == expected
 
 
-async def test_an_event_that_is_missing_stops_it_by_name(reads: str) -> None:
+async def test_an_event_that_is_missing_stops_it_by_name(prepared: str) -> None:
     ledger = next(row.ledger for row in rows() if row.sequence == 5)
     kept = [row for row in rows() if (row.ledger, row.sequence) != (ledger, 4)]
 
     with pytest.raises(Unexpected, match=f"ledger {ledger}: expected sequence 4, found 5"):
-        await run(projector(journal(kept), reads))
+        await run(projector(journal(kept), prepared))
 
-    assert not any(shown(reads).values())
+    assert not any(shown(prepared).values())
 
 
 async def test_a_database_without_read_models_names_the_remedy(database: str) -> None:
@@ -166,29 +158,29 @@ async def test_a_database_without_read_models_names_the_remedy(database: str) ->
         await run(projector(journal(), database))
 
 
-async def test_a_journal_restored_from_before_is_named(reads: str) -> None:
-    await run(projector(journal(), reads))
+async def test_a_journal_restored_from_before_is_named(prepared: str) -> None:
+    await run(projector(journal(), prepared))
 
     with pytest.raises(Unexpected, match=r"come to position .* not that event"):
-        await run(projector(journal(rows()[:-1]), reads))
+        await run(projector(journal(rows()[:-1]), prepared))
 
 
-async def test_a_journal_restored_and_written_on_otherwise_is_named(reads: str) -> None:
-    await run(projector(journal(), reads))
+async def test_a_journal_restored_and_written_on_otherwise_is_named(prepared: str) -> None:
+    await run(projector(journal(), prepared))
     other = [*rows()[:-1], rows()[-1]._replace(data=rows()[-2].data)]
 
     with pytest.raises(Unexpected, match=r"come to position .* not that event"):
-        await run(projector(journal(other), reads))
+        await run(projector(journal(other), prepared))
 
 
-async def test_a_generation_swapped_under_it_undoes_the_page_and_it_goes_on(expected: Shown, reads: str) -> None:
+async def test_a_generation_swapped_under_it_undoes_the_page_and_it_goes_on(expected: Shown, prepared: str) -> None:
     async def swap() -> None:
-        with psycopg.connect(reads) as connection:
+        with psycopg.connect(prepared) as connection:
             connection.execute("update read.generations set changes = changes + 1")
 
-    await run(projector(journal(), reads, point=at("read", 2, swap), page=100))
+    await run(projector(journal(), prepared, point=at("read", 2, swap), page=100))
 
-    assert shown(reads) == expected
+    assert shown(prepared) == expected
 
 
 async def test_preparing_twice_at_once_makes_one_generation(database: str) -> None:
