@@ -6,7 +6,8 @@ One batch, start to end:
             -> replies, to whoever asked for one
 
 While a batch is being committed the next one is decided on top of it; at most one commit is in flight. So batches grow
-by themselves under load, and a lone command is committed at once.
+by themselves under load, and a lone command is committed at once. After a small batch there is nothing to gain by that:
+what comes while it is committed is decided together, and wakes everybody on its way once instead of twice.
 
 What happens to the events next: `services.publisher`, `services.projector`. Who is told what came of a command:
 `services.replies`. Who gets a partition: `services.processes`.
@@ -39,6 +40,9 @@ RULES: Final = "2"
 
 MOST_RECORDS: Final = 2000
 MOST_BYTES: Final = 1024 * 1024
+OVERLAP_FROM: Final = 100
+"""A batch of so many records is followed by the next while it is committed: deciding that one takes milliseconds."""
+
 POLL_S: Final = 0.25
 AHEAD_MS: Final = 5 * 60 * 1000
 """A record stamped further than this past our own clock is not decided until it is due."""
@@ -81,6 +85,7 @@ class Writer:
         now_ms: our own clock, only ever compared with the broker's.
         point: called at `decided`, `committing` and `committed`.
         poll_s: how long to wait for records before looking whether to stop.
+        overlap_from: from how many records on a batch is committed while the next is decided.
         begin_with: gives the state to fold the journal on from; see `services.snapshots`.
     """
 
@@ -96,6 +101,7 @@ class Writer:
         now_ms: Callable[[], int] = wall_clock_ms,
         point: Point = no_point,
         poll_s: float = POLL_S,
+        overlap_from: int = OVERLAP_FROM,
         begin_with: BeginWith = no_snapshot,
     ) -> None:
         """Know the partition; nothing is read and nothing claimed before `run`."""
@@ -108,6 +114,7 @@ class Writer:
         self._now_ms = now_ms
         self._point = point
         self._poll_s = poll_s
+        self._overlap_from = overlap_from
         self._begin_with = begin_with
         self._part = f"writer {inbox.partition}"
         self._shard = Shard(inbox.partition, partitions)
@@ -196,6 +203,8 @@ class Writer:
         await self._finish()
         self._count(records, draft)
         self._commit = asyncio.create_task(self._append(records, readings, draft))
+        if len(records) < self._overlap_from:
+            await self._finish()
 
     async def _append(self, records: Sequence[Record], readings: Sequence[Reading | DeadLetter], draft: Draft) -> None:
         """Store a batch, and let those be told who asked."""

@@ -1,7 +1,7 @@
 """Takes the records of one partition of `commands` in order, from the place that the writer names.
 
 Law: no record is left out and none comes twice between two `seek`s; nothing is kept in Kafka about how far it was read
-(the journal knows). While records are being decided the next ones are already on their way.
+(the journal knows). While records are being decided the next ones are on their way, where there are more already.
 
 What happens to a record next: `services.writer`.
 """
@@ -93,7 +93,10 @@ class KafkaInbox:
                 raise
             self._away = None
             self._held, self._taken, self._next = chunk.records, 0, chunk.next
-            self._coming = asyncio.create_task(self._partition.heard(self._next))
+            # At the end of the partition the answer would be the next record alone, and all that come after that one
+            # would wait behind it. Who asks when it is ready gets them together.
+            if chunk.more:
+                self._coming = asyncio.create_task(self._partition.heard(self._next))
             if chunk.records:
                 return True
 

@@ -132,10 +132,10 @@ class Partition:
             rack_id="",
         )
         answer = await self._client.ask(question, node=await self._leader(), lane=lane, within_s=wait_s + PATIENCE_S)
-        _, code, *_, batches = answer.topics[0][1][0]
+        _, code, end, *_, batches = answer.topics[0][1][0]
         await self._raise_for(code, offset)
         try:
-            return decoded(batches, offset)
+            return decoded(batches, offset, end)
         except (CorruptRecordException, UnsupportedCodecError) as error:
             raise Unexpected(
                 f"{self.topic}, partition {self.number}, cannot be read from offset {offset} on: {error}",

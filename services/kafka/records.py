@@ -18,14 +18,23 @@ _new = tuple.__new__
 
 
 class Chunk(NamedTuple):
-    """Records of one answer, and the offset to ask for next. They may have gaps between them."""
+    """Records of one answer, the offset to ask for next, and whether the partition held more than this already.
+
+    The records may have gaps between them.
+    """
 
     records: list[Record]
     next: int
+    more: bool
 
 
-def decoded(answer: bytes, offset: int) -> Chunk:
+def decoded(answer: bytes, offset: int, end: int) -> Chunk:
     """Return what an answer holds from `offset` on; its first batch may begin before, its last may be cut off.
+
+    Args:
+        answer: batches of records, as they came.
+        offset: that was asked for.
+        end: the partition's, when the broker answered.
 
     Raises:
         CorruptRecordException: a checksum is wrong.
@@ -37,7 +46,7 @@ def decoded(answer: bytes, offset: int) -> Chunk:
     start = 0
     while memory.has_next():
         batch = memory.next_batch()
-        end = start + _SIZE_END + int.from_bytes(answer[start + _SIZE_AT : start + _SIZE_END], "big")
+        stop = start + _SIZE_END + int.from_bytes(answer[start + _SIZE_AT : start + _SIZE_END], "big")
         if not batch.validate_crc():
             raise CorruptRecordException("the checksum of a batch is wrong")
         following = batch.next_offset
@@ -45,11 +54,11 @@ def decoded(answer: bytes, offset: int) -> Chunk:
             try:
                 records += _records(batch)
             except UnicodeDecodeError:
-                records += _records(_lenient(answer[start:end]))
-        start = end
+                records += _records(_lenient(answer[start:stop]))
+        start = stop
     if records and records[0].offset < offset:
         records = [record for record in records if record.offset >= offset]
-    return Chunk(records, following)
+    return Chunk(records, following, following < end)
 
 
 def _records(batch: Any) -> list[Record]:

@@ -46,13 +46,22 @@ class Stage:
         """Put commands on the topic, as one batch of a producer."""
         self.commands.append([Message(None, _value(command), ()) for command in commands])
 
-    def writer(self, *, pause: Pause | None = None, point: Point = no_point) -> Writer:
-        """Make a writer of the partition."""
+    def writer(self, *, pause: Pause | None = None, point: Point = no_point, overlap_from: int = 1) -> Writer:
+        """Make a writer of the partition. Small as they are, its batches overlap, unless said otherwise."""
         journal = MemoryJournal(self.store, pause=pause)
         inbox, tally = ListInbox(self.commands), WriterTally()
         replies = Replies(ListInbox(self.commands), journal, self.send, tally, self.readiness)
         return Writer(
-            inbox, journal, replies, 1, self.readiness, tally=tally, now_ms=lambda: NOW_MS, point=point, poll_s=0.001
+            inbox,
+            journal,
+            replies,
+            1,
+            self.readiness,
+            tally=tally,
+            now_ms=lambda: NOW_MS,
+            point=point,
+            poll_s=0.001,
+            overlap_from=overlap_from,
         )
 
     async def send(self, replies: list[Addressed]) -> int:

@@ -77,6 +77,26 @@ async def test_a_recall_that_began_before_a_commit_does_not_let_go_of_what_was_c
     assert len(stage.told("pay")) == 1
 
 
+@pytest.mark.parametrize(("overlap_from", "batches"), [(1, 4), (2, 3)])
+async def test_what_comes_while_a_small_batch_is_committed_is_decided_together(overlap_from: int, batches: int) -> None:
+    stage = Stage()
+    held = Holder("append", nth=2)
+    stage.publish(*opened())
+    writing = Running(stage, held, overlap_from=overlap_from)
+    await writing.until(5)
+    stage.publish(pay("alone", "alice", "bob", 1))
+    await held.reached.wait()
+    for command in ("one", "two"):
+        stage.publish(pay(command, "alice", "bob", 1))
+        await let_run()
+
+    held.go.set()
+    await writing.until(8)
+    await writing.stop()
+
+    assert writing.writer.tally.batches == batches
+
+
 async def test_a_transfer_and_its_reversal_may_come_in_one_batch_or_in_two_that_overlap() -> None:
     stage = Stage()
     stage.publish(*opened(), pay("pay", "alice", "bob", 300), reverse("back", "pay"), reverse("again", "pay"))
@@ -215,7 +235,7 @@ class Holder:
 class Running:
     """A writer that runs beside the test."""
 
-    def __init__(self, stage: Stage, *holders: Holder) -> None:
+    def __init__(self, stage: Stage, *holders: Holder, overlap_from: int = 1) -> None:
         async def pause(where: str) -> None:
             await asyncio.sleep(0)
             for holder in holders:
@@ -223,7 +243,8 @@ class Running:
 
         self.stage = stage
         self.stopping = asyncio.Event()
-        self.task = asyncio.create_task(stage.writer(pause=pause).run(self.stopping))
+        self.writer = stage.writer(pause=pause, overlap_from=overlap_from)
+        self.task = asyncio.create_task(self.writer.run(self.stopping))
 
     async def until(self, offset: int) -> None:
         """Wait until everything before `offset` is stored."""

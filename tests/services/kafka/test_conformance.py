@@ -66,6 +66,18 @@ async def all_of(inbox: Inbox, count: int) -> list[Record]:
     return records
 
 
+async def test_what_came_while_records_were_being_decided_is_taken_together(place: Place) -> None:
+    await place.outbox.send([message(0)])
+    assert values(await place.inbox.take(MUCH, MUCH, PATIENTLY_S)) == [b"0"]
+    for number in (1, 2, 3):
+        await place.outbox.send([message(number)])
+        await asyncio.sleep(SOON_S)
+
+    taken = await place.inbox.take(MUCH, MUCH, PATIENTLY_S)
+
+    assert values(taken) == [b"1", b"2", b"3"]
+
+
 async def test_what_is_sent_is_taken_in_order_byte_for_byte(place: Place) -> None:
     messages = [
         Message(b"main", b'{"a":1}', [("reply-to", b"replies.x"), ("reply-to", b"second"), ("nothing", None)]),
