@@ -17,12 +17,11 @@ import asyncio
 import gc
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from hashlib import sha256
 from typing import Final
 
 import structlog
 
-from services.errors import Unexpected
+from services.continuity import digest_of, same_topic
 from services.journal.ports import Batch, DeadLetter, Journal, Standing
 from services.kafka.ports import Inbox, Record
 from services.patience import Readiness, patiently
@@ -149,7 +148,7 @@ class Writer:
         """Make sure of the topic, claim the shard, load its ledgers, and begin where the last transaction ended."""
         self._readiness.waits(self._part, "loading")
         standing = await patiently(self._part, self._journal.standing, self._readiness)
-        await patiently(self._part, lambda: _same_topic(self._inbox, standing), self._readiness)
+        await patiently(self._part, lambda: same_topic(self._inbox, standing), self._readiness)
         standing = await patiently(self._part, lambda: self._journal.claim(RULES), self._readiness)
         await patiently(self._part, self._load, self._readiness)
         await self._inbox.seek(standing.next)
@@ -203,6 +202,7 @@ class Writer:
         await self._finish()
         self._count(records, draft)
         self._commit = asyncio.create_task(self._append(records, readings, draft))
+        await asyncio.sleep(0)  # it begins before the next batch is read
         if len(records) < self._overlap_from:
             await self._finish()
 
@@ -254,14 +254,6 @@ class Writer:
             tally.dead.update(letter.reason for letter in draft.dead_letters)
 
 
-def digest_of(record: Record) -> bytes:
-    """Give the 32 bytes by which a record is known again: SHA-256 of its key and value, each with its length."""
-    digest = sha256()
-    for part in (record.key, record.value):
-        digest.update(b"-" if part is None else b"%d:" % len(part) + part)
-    return digest.digest()
-
-
 def _batch(records: Sequence[Record], draft: Draft, replied: int) -> Batch:
     last = records[-1]
     return Batch(
@@ -274,27 +266,3 @@ def _batch(records: Sequence[Record], draft: Draft, replied: int) -> Batch:
         last_digest=digest_of(last),
         replied=replied,
     )
-
-
-async def _same_topic(inbox: Inbox, standing: Standing) -> None:
-    """Make sure that the partition is the one that was read up to `next`.
-
-    Raises:
-        Away: Kafka does not answer.
-        Unexpected: it is shorter, begins later, or the record before `next` is another.
-    """
-    remedy = (
-        "bring back the topic that was read before, or begin anew with a fresh database and another DEFTER_PREFIX; "
-        "the journal is whole, only the place to read on from is in question"
-    )
-    where = f"commands partition {inbox.partition}"
-    begin, end = await inbox.bounds()
-    if standing.next > end:
-        raise Unexpected(f"{where} ends at offset {end}, before the stored offset {standing.next}", remedy)
-    if standing.next < begin:
-        raise Unexpected(f"{where} begins at offset {begin}, after the stored offset {standing.next}", remedy)
-    if standing.last_digest is None or standing.next == begin:
-        return
-    record = await inbox.at(standing.next - 1)
-    if (record.at_ms, digest_of(record)) != (standing.last_at_ms, standing.last_digest):
-        raise Unexpected(f"{where} holds another record at offset {record.offset} than the one decided", remedy)

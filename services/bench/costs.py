@@ -27,12 +27,14 @@ select pid, application_name, coalesce(datname, '')
 class Costs(Struct, frozen=True):
     """Processor time between two looks, in µs of a transfer. What could not be seen is left out.
 
-    `elsewhere` is how many cores were busy, on average, with anything but all this.
+    `elsewhere` is how many cores were busy, on average, with anything but all this; `stolen`, how many a virtual
+    machine had work for and did not get, because its host had given them to others.
     """
 
     cpu_us: dict[str, float]
     postgresql_us: dict[str, float]
     elsewhere: float
+    stolen: float
 
 
 class Look(Struct, frozen=True):
@@ -43,6 +45,7 @@ class Look(Struct, frozen=True):
     kafka: float | None
     bench: float
     machine: float
+    stolen: float
 
 
 class Meter:
@@ -63,12 +66,14 @@ class Meter:
 
     def look(self) -> Look:
         """Look now. Blocks for some milliseconds."""
+        times = psutil.cpu_times()
         return Look(
             ours={part: _used(process) for part, process in self._ours.items()},
             backends=self._backends(),
             kafka=_used(self._kafka) if self._kafka else None,
             bench=_used(self._bench),
-            machine=_busy(),
+            machine=_busy(times),
+            stolen=_stolen(times),
         )
 
     def _backends(self) -> dict[int, tuple[str, float]]:
@@ -107,6 +112,7 @@ def between(before: Look, after: Look, transfers: int, seconds: float) -> Costs:
         cpu_us={part: round(used / transfers * _US, 2) for part, used in cpu.items()},
         postgresql_us={role: round(postgresql[role] / transfers * _US, 2) for role in sorted(postgresql)},
         elsewhere=round(max(after.machine - before.machine - known, 0) / seconds, 2),
+        stolen=round((after.stolen - before.stolen) / seconds, 2),
     )
 
 
@@ -151,11 +157,13 @@ def _ended_children(process: psutil.Process) -> float:
     return float(times.children_user + times.children_system)
 
 
-def _busy() -> float:
+def _busy(times: Any) -> float:
     """Return how long the cores of this machine have been busy, all together."""
-    times = psutil.cpu_times()
     idle = times.idle + getattr(times, "iowait", 0.0)
     # Linux counts what guests used twice; what a hypervisor took away was nobody's work here.
-    return float(
-        sum(times) - idle - getattr(times, "steal", 0) - getattr(times, "guest", 0) - getattr(times, "guest_nice", 0)
-    )
+    return float(sum(times) - idle - _stolen(times) - getattr(times, "guest", 0) - getattr(times, "guest_nice", 0))
+
+
+def _stolen(times: Any) -> float:
+    """Return how long cores of this machine had work and were given to another one by the hypervisor, all together."""
+    return float(getattr(times, "steal", 0))

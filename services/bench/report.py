@@ -52,7 +52,10 @@ def for_people(result: Result) -> None:
         if tables := result.get(name):
             _line(f"bytes a transfer, {name.replace('_', ' ')}: {_listed(tables)}")
     if "elsewhere" in result:
-        _line(f"cores busy elsewhere: {result['elsewhere']}; load average before: {result['load_before']}")
+        _line(
+            f"cores busy elsewhere: {result['elsewhere']}; stolen by other machines: {result['stolen']}; "
+            f"load average before: {result['load_before']}"
+        )
 
 
 def _headline(result: Result) -> str:

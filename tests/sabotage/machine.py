@@ -114,7 +114,7 @@ WRITER_FAULTS: Final = (
     ),
     Fault(
         "the record before the stored offset is not compared",
-        "services/writer.py",
+        "services/continuity.py",
         "if (record.at_ms, digest_of(record)) != (standing.last_at_ms, standing.last_digest):",
         "if record is None:",
         (f"{WRITER}::test_a_topic_that_grew_again_with_other_records_is_not_read",),

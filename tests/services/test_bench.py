@@ -48,6 +48,7 @@ async def test_a_hot_pair_is_drained_tells_what_each_stage_took_and_leaves_nothi
     assert set(result["stage_seconds"]) == STAGES
     assert set(result["cpu_us"]) == STAGES | {"postgresql", "kafka"}
     assert set(result["postgresql_us"]) >= STAGES
+    assert result["stolen"] >= 0
     assert superuser.execute("select datname from pg_database where datname like 'bench_%'").fetchall() == databases
 
 

@@ -10,9 +10,9 @@ from aiokafka import ConsumerRecord
 from psycopg.rows import TupleRow
 
 from schemas.codec import decode_event
+from services.continuity import digest_of
 from services.journal.dead_letters import storable
 from services.journal.ports import DeadLetter
-from services.writer import digest_of
 from tests.system.house import House
 from tests.system.model import Model
 
