@@ -10,17 +10,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEFTER := $(VENV)/defter-installed
 TOOLS := $(VENV)/tools-installed
-# Installing with the system's own pip spares putting one into .venv first, which takes longer than most packages do.
-SYSTEM_PIP = $(shell $(PYTHON) -m pip --python $(PYTHON) --version >/dev/null 2>&1 && echo yes)
+# Installing with the system's own pip spares putting one into .venv first, which takes longer than most packages do. Whether
+# it can is asked once, and only where something is to be installed.
+SYSTEM_PIP = $(eval SYSTEM_PIP := $(shell $(PYTHON) -m pip --python $(PYTHON) --version >/dev/null 2>&1 && echo yes))$(SYSTEM_PIP)
 PIP = $(if $(SYSTEM_PIP),$(PYTHON) -m pip --python $(BIN)/python,$(BIN)/python -m pip)
 INSTALL = $(PIP) --disable-pip-version-check --quiet install --no-compile
 COMPILE := CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
 	--no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
 # What Python compiles is kept, whatever the environment says: without that every process begins by compiling all that it
-# imports, which is half of its start. It is kept in .venv, and the sources stay as they are.
+# imports, which is half of its start.
 export PYTHONDONTWRITEBYTECODE :=
-export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/compiled
 
 # Workers for the tests: one a core. A file stays together, for what its tests share; the longest are not left to the end.
 WORKERS ?= auto
