@@ -29,7 +29,9 @@ SETTINGS = {
     "fsync": "on",
     "synchronous_commit": "on",
     "full_page_writes": "on",
-    "shared_buffers": "256MB",  # the tail of the journal and the hot read models; the rest is the system's page cache
+    # The tail of the journal, the index of ids and the hot read models: in 256 MB pages were written out to make room
+    # while they were still being added to. Memory is taken only as it fills.
+    "shared_buffers": "1GB",
     # A checkpoint makes each page go into the log whole once more. 2 GB or 15 minutes apart, few pages do under a load;
     # after a crash 2 GB are read again in some seconds.
     "max_wal_size": "2GB",
