@@ -11,6 +11,7 @@ Nothing is started for tests that ask for none of these. With `CI=true` a skippe
 
 import os
 import secrets
+import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,17 @@ def own_installation(tmp_path: Path) -> Iterator[Callable[[], Installation]]:
     yield make
     for each in made:
         each.stop()
+
+
+@pytest.fixture
+def tell(capfd: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Says something that is seen whether the test fails or not: a seed, a figure."""
+
+    def say(text: str) -> None:
+        with capfd.disabled():
+            print(f"\n  {text}", file=sys.stderr, flush=True)
+
+    return say
 
 
 def pytest_configure(config: pytest.Config) -> None:

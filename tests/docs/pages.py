@@ -7,8 +7,10 @@ too, until the next.
 """
 
 import fnmatch
+import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -117,15 +119,25 @@ def run(page: Path, settings: Mapping[str, str], where: Path) -> list[Ran]:
     shutil.copytree(ROOT / "docs", where / "docs", ignore=shutil.ignore_patterns("node_modules"))
     wanted = [command for command in commands(page) if not command.text.startswith("export DEFTER_")]
     script = "\n".join(f"{{\n{it.text}\n}} </dev/null; printf '\\n{_DONE} %s\\n' $?" for it in wanted)
-    bash = ["bash", "-c", script]
-    shell = subprocess.run(
-        bash, env=settings, cwd=where, capture_output=True, text=True, timeout=PATIENTLY_S, check=False
-    )
-    told = re.split(rf"\n{_DONE} (\d+)\n", shell.stdout)[:-1]
-    print(shell.stderr)
-    assert len(told) == 2 * len(wanted), shell.stderr
+    printed, complained = _shell(script, settings, where)
+    told = re.split(rf"\n{_DONE} (\d+)\n", printed)[:-1]
+    print(complained)
+    assert len(told) == 2 * len(wanted), complained
     answers = zip(wanted, told[1::2], told[::2], strict=True)
     return [Ran(command, int(code), tuple(text.splitlines())) for command, code, text in answers]
+
+
+def _shell(script: str, settings: Mapping[str, str], where: Path) -> tuple[str, str]:
+    """Give what a script prints and complains of. Where it does not end, all that it started is ended with it."""
+    bash, pipe = ["bash", "-c", script], subprocess.PIPE
+    with subprocess.Popen(
+        bash, env=settings, cwd=where, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+    ) as shell:
+        try:
+            return shell.communicate(timeout=PATIENTLY_S)
+        except BaseException:
+            os.killpg(shell.pid, signal.SIGKILL)
+            raise
 
 
 def _heredoc(line: str) -> str:

@@ -1,7 +1,6 @@
 """Installations with real processes. What a test starts ends with it; when it fails, what they said is shown."""
 
 import secrets
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from pathlib import Path
 
@@ -71,17 +70,6 @@ async def make_own_house(
     yield make
     for house in made:
         await house.close()
-
-
-@pytest.fixture
-def tell(capfd: pytest.CaptureFixture[str]) -> Callable[[str], None]:
-    """Says something that is seen whether the test fails or not: a seed, a figure."""
-
-    def say(text: str) -> None:
-        with capfd.disabled():
-            print(f"\n  {text}", file=sys.stderr, flush=True)
-
-    return say
 
 
 @pytest.hookimpl(wrapper=True)
