@@ -88,7 +88,9 @@ class Client:
             node = client.cluster.leader_for_partition(place)
             if node in {None, -1}:
                 await client.add_topic(topic)
-                await client.force_metadata_update()
+                # It reports silence by what it returns: taken for an answer, that would be a cluster without the topic.
+                if not await client.force_metadata_update():
+                    raise KafkaConnectionError(f"no broker describes {topic}")
                 node = client.cluster.leader_for_partition(place)
             if topic in client.cluster.unauthorized_topics:
                 raise TopicAuthorizationFailedError(topic)

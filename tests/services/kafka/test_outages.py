@@ -205,6 +205,17 @@ async def test_a_topic_that_is_taken_away_is_named(
         await sender.send([message(2)])
 
 
+async def test_a_broker_that_is_silent_is_not_one_without_the_topic(broker: Broker, names: Topics) -> None:
+    asking = client.Client(Kafka(servers=broker.bootstrap))
+    assert await asking.leader("no such topic", 0) is None
+    broker.kill()
+
+    with pytest.raises(Away, match=broker.bootstrap):
+        await asking.leader(names.commands, 0)
+
+    await asking.close()
+
+
 @pytest.mark.usefixtures("impatient")
 async def test_a_broker_that_is_killed_while_it_begins_may_know_no_topic_once_more() -> None:
     loop, place = asyncio.get_running_loop(), partition.Partition(Kafka(servers="nobody:1"), "commands", 0)
