@@ -100,16 +100,14 @@ class Partition:
             try:
                 return await ask()
             except _Missing as missing:
-                # A topic that was made this moment is not known everywhere, and a broker that begins knows none yet. So
-                # patience counts from the first answer after a silence, however long that was. A topic that stays away
-                # is gone.
+                # A topic that was made this moment is not known everywhere. So patience counts from the first such
+                # answer, however long there was none. A topic that stays away is gone.
                 missing_until = missing_until or loop.time() + PATIENCE_S
                 if loop.time() + _PAUSE_S >= missing_until:
                     raise Unexpected(
                         str(missing), "run `defter setup`, or set DEFTER_KAFKA and DEFTER_PREFIX right"
                     ) from None
             except Away:
-                missing_until = None
                 if loop.time() + _PAUSE_S >= until:
                     raise
             await asyncio.sleep(_PAUSE_S)

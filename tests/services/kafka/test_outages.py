@@ -216,24 +216,6 @@ async def test_a_broker_that_is_silent_is_not_one_without_the_topic(broker: Brok
     await asking.close()
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_a_broker_that_is_killed_while_it_begins_may_know_no_topic_once_more() -> None:
-    loop, place = asyncio.get_running_loop(), partition.Partition(Kafka(servers="nobody:1"), "commands", 0)
-    begun = loop.time()
-
-    async def ask() -> str:
-        for until_s, answer in (
-            (0.15, partition._Missing("none yet")),
-            (0.3, Away("killed")),
-            (0.7, partition._Missing("none yet")),
-        ):
-            if loop.time() < begun + until_s:
-                raise answer
-        return "there"
-
-    assert await place._answer(ask) == "there"
-
-
 async def test_a_topic_made_anew_is_not_read_on(
     broker: Broker, names: Topics, inbox: KafkaInbox, sender: KafkaOutbox
 ) -> None:
