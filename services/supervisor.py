@@ -100,7 +100,7 @@ class Supervisor:
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     async def _start(self, part: str) -> Process:
-        self._ports[part] = ports.pick(self._ports.values())
+        self._ports[part] = ports.pick()
         environment = {**self._environment, "DEFTER_PORT": str(self._ports[part])}
         # Our own interpreter and packages, whatever is called `services` where we happen to stand.
         command = (sys.executable, "-P", "-m", "services.cli", part)

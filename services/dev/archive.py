@@ -39,12 +39,12 @@ def make(say: Callable[[str], None] = lambda _: None) -> None:
             return
         say("preparing Apache Kafka, once for this user")
         classes, unfinished = Path(directory, "classes"), Path(directory, "archive")
-        port = ports.pick()
-        broker = kafka.Kafka(Path(directory), port, ports.pick([port]), options=(f"-XX:DumpLoadedClassList={classes}",))
+        options = (f"-XX:DumpLoadedClassList={classes}",)
+        broker = kafka.Kafka(Path(directory), ports.pick(), ports.pick(), options=options)
         broker.run()
         broker.stop()
-        options = [*kafka.JVM, "-Xshare:dump", f"-XX:SharedClassListFile={classes}", "-cp", classpath]
-        command = [java.executable(), *options, f"-XX:SharedArchiveFile={unfinished}"]
+        dump = [*kafka.JVM, "-Xshare:dump", f"-XX:SharedClassListFile={classes}", "-cp", classpath]
+        command = [java.executable(), *dump, f"-XX:SharedArchiveFile={unfinished}"]
         done = subprocess.run(command, check=False, capture_output=True)
         if done.returncode == 0:
             unfinished.replace(path())

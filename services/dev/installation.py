@@ -171,10 +171,8 @@ def lock(directory: Path) -> int:
 
 def pick_ports(directory: Path) -> Ports:
     """Return the ports noted here, with free ones in place of those that somebody else has taken meanwhile."""
-    chosen: list[int] = []
-    for port in note(directory) or (0, 0, 0):
-        chosen.append(port if port and ports.free(port) else ports.pick(chosen))
-    picked = Ports(*chosen)
+    noted = note(directory) or (0, 0, 0)
+    picked = Ports(*[port if port and ports.free(port) else ports.pick(noted) for port in noted])
     unfinished = directory / "ports.json.new"
     unfinished.write_text(json.dumps(picked._asdict()), encoding="ascii")
     unfinished.replace(directory / "ports.json")

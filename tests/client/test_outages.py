@@ -21,8 +21,8 @@ OPENED = '{"type":"ledger-opened.v1","ledger":"main","sequence":%d,"at":"2026-11
 
 @pytest.fixture
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    directory, port = tmp_path_factory.mktemp("broker"), ports.pick()
-    broker = Broker(directory, port, ports.pick([port]), trash=directory)
+    directory = tmp_path_factory.mktemp("broker")
+    broker = Broker(directory, ports.pick(), ports.pick(), trash=directory)
     broker.run()
     yield broker
     broker.close()

@@ -15,9 +15,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from services.dev import Installation, archive, find
+from services.dev import Installation, archive, find, ports
 from services.dev.installation import pick_ports
-from services.dev.ports import HOST
 from services.errors import Unexpected
 
 OWNER = """
@@ -209,11 +208,17 @@ def test_servers_left_behind_by_a_killed_owner_and_keeper_are_ended_by_the_next_
 def test_a_port_that_somebody_else_has_taken_is_replaced_and_the_others_stay(tmp_path: Path) -> None:
     before = pick_ports(tmp_path)
 
-    with socket.create_server((HOST, before.kafka)):
+    with socket.create_server((ports.HOST, before.kafka)):
         after = pick_ports(tmp_path)
 
     assert after.kafka != before.kafka
     assert after == pick_ports(tmp_path) == before._replace(kafka=after.kafka)
+
+
+def test_ports_given_one_after_the_other_are_never_the_same() -> None:
+    given = [ports.pick() for _ in range(1000)]
+
+    assert len(set(given)) == len(given)
 
 
 def test_a_reset_deletes_everything(tmp_path: Path) -> None:

@@ -23,9 +23,8 @@ MUCH = 2**30
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    chosen = ports.pick()
     directory = tmp_path_factory.mktemp("broker")
-    broker = Broker(directory, chosen, ports.pick([chosen]), trash=directory)
+    broker = Broker(directory, ports.pick(), ports.pick(), trash=directory)
     broker.run()
     yield broker
     broker.close()
