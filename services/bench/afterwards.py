@@ -15,13 +15,15 @@ from typing import Any, NamedTuple
 import psutil
 
 from services import replay as replaying
+from services.bench import load
 from services.bench.checking import Wrong
 from services.bench.costs import Meter, between
 from services.bench.decide import collecting_as_a_process
 from services.bench.grounds import begin_alike, connected, fresh
-from services.bench.load import LEDGER
+from services.bench.load import HOME, LEDGER, Home
 from services.bench.options import Options, Result
 from services.bench.past import happened
+from services.bench.surroundings import cores
 from services.journal.postgres import PostgresJournal
 from services.journal.streams import Streams
 from services.replay import Window
@@ -42,14 +44,20 @@ class Started(NamedTuple):
 
 
 async def verify(options: Options, servers: Settings) -> Result:
-    """Measure once: events a second that are verified. Raises `Away`, `Unexpected`, `Wrong`."""
+    """Measure once: events a second that are verified, by a process a ledger, as many as there are cores for.
+
+    Raises `Away`, `Unexpected`, `Wrong`.
+    """
+    homes = load.homes(options.partitions)
+    processes = min(cores(), len(homes))
 
     def work(settings: Settings, events: int) -> None:
-        found = run.verify(settings, 1, jobs=1)
+        found = run.verify(settings, len(homes), jobs=processes)
         if found.faults or found.events != events:
             raise Wrong(f"of {events} events {found.events} were verified: {found.faults[:1]}")
 
-    return await _measured("verify", options, servers, work)
+    shared = {"partitions": len(homes), "processes": processes} if len(homes) > 1 else {}
+    return await _measured("verify", options, servers, homes, work) | shared
 
 
 async def replay(options: Options, servers: Settings) -> Result:
@@ -68,7 +76,7 @@ async def replay(options: Options, servers: Settings) -> Result:
         if lines != events + 2:
             raise Wrong(f"{events} events were replayed in {lines} lines")
 
-    return await _measured("replay", options, servers, work)
+    return await _measured("replay", options, servers, [HOME], work)
 
 
 async def start(options: Options, servers: Settings) -> Result:
@@ -96,9 +104,9 @@ async def start(options: Options, servers: Settings) -> Result:
     }
 
 
-async def _measured(name: str, options: Options, servers: Settings, work: Any) -> Result:
-    async with fresh(servers) as settings:
-        events = await happened(settings, options)
+async def _measured(name: str, options: Options, servers: Settings, homes: list[Home], work: Any) -> Result:
+    async with fresh(servers, len(homes)) as settings:
+        events = sum([await happened(settings, options, home) for home in homes])
         with connected(settings) as connection:
             connection.execute("analyze")
             await begin_alike(settings)

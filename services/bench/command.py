@@ -44,7 +44,7 @@ Example:
     type=click.IntRange(1, 64),
     default=1,
     metavar="N",
-    help="For drain and its like: so many ledgers (1).",
+    help="For drain and its like, and verify: so many ledgers (1).",
 )
 @click.option("--writers", type=click.IntRange(1), metavar="N", help="Processes that share them; else one for each.")
 @click.option("--books", is_flag=True, help="For decide: accounts of several types, with flags and home books.")

@@ -68,7 +68,7 @@ class Meter:
         """Look now. Blocks for some milliseconds."""
         times = psutil.cpu_times()
         return Look(
-            ours={part: _used(process) for part, process in self._ours.items()},
+            ours={part: _used(process) + _ended_children(process) for part, process in self._ours.items()},
             backends=self._backends(),
             kafka=_used(self._kafka) if self._kafka else None,
             bench=_used(self._bench),

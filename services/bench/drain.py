@@ -8,7 +8,6 @@ import asyncio
 import tempfile
 import time
 from pathlib import Path
-from random import Random
 from typing import Any, Final
 
 import msgspec
@@ -81,7 +80,10 @@ async def _drained(options: Options, servers: Settings) -> tuple[Result, _Sizes,
         if replies:
             await make(settings.brokers(), replies, len(homes))
         settled = [await load.settle(settings, options.accounts, home) for home in homes]
-        commands = [each + await _put(settings, options, home) for home, each in zip(homes, settled, strict=True)]
+        headers = asking(settings) if options.replies else ()
+        shares = [load.share(home, options.transfers, options.accounts) for home in homes]
+        put = [await load.put(settings, share, home, headers) for share, home in zip(shares, homes, strict=True)]
+        commands = [sum(both) for both in zip(settled, put, strict=True)]
         await begin_alike(settings)
         with tempfile.TemporaryDirectory() as directory, connected(settings) as connection:
             crew = Crew(settings, Path(directory), options.profiles, partitions=len(homes), writers=options.writers)
@@ -95,14 +97,6 @@ async def _drained(options: Options, servers: Settings) -> tuple[Result, _Sizes,
             await _check_beside(settings, options, len(homes))
     shared = {"partitions": options.partitions, "writers": options.writers} if len(homes) > 1 else {}
     return {"accounts": options.accounts} | shared | result, before, after
-
-
-async def _put(settings: Settings, options: Options, home: load.Home) -> int:
-    """Put a ledger's share of the transfers into the topic, and return how many that is."""
-    each, over = divmod(options.transfers, home.partitions)
-    random = Random(load.SEED + home.partition)
-    transfers = load.transfers(each + (home.partition < over), options.accounts, random)
-    return await load.put(settings, transfers, home, asking(settings) if options.replies else ())
 
 
 async def _check_beside(settings: Settings, options: Options, partitions: int) -> None:

@@ -56,7 +56,8 @@ class Home(NamedTuple):
     partitions: int = 1
 
 
-_HOME: Final = Home()
+HOME: Final = Home()
+"""Of the one ledger."""
 
 
 def homes(partitions: int) -> list[Home]:
@@ -112,6 +113,12 @@ def transfers(most: int, accounts: int, random: Random | None = None) -> Iterato
         yield value
 
 
+def share(home: Home, most: int, accounts: int) -> Iterator[bytes]:
+    """Give a ledger's share of so many transfers, each between two of its accounts."""
+    each, over = divmod(most, home.partitions)
+    return transfers(each + (home.partition < over), accounts, Random(SEED + home.partition))
+
+
 def named_transfers(accounts: int, random: Random, most: int | None = None) -> Iterator[tuple[str, bytes]]:
     """Give transfers, each with its id; without a count, for ever."""
     made = 0
@@ -128,12 +135,20 @@ def named_transfers(accounts: int, random: Random, most: int | None = None) -> I
         )
 
 
-async def put(settings: Settings, commands: Iterable[bytes], home: Home = _HOME, headers: Headers = ()) -> int:
+def of(home: Home, commands: Iterable[bytes]) -> Iterator[bytes]:
+    """Let commands name their ledger, which they need not where it is `main`."""
+    if home.ledger == LEDGER:
+        return iter(commands)
+    head = f'{{"ledger":"{home.ledger}",'.encode()
+    return (head + command[1:] for command in commands)
+
+
+async def put(settings: Settings, commands: Iterable[bytes], home: Home = HOME, headers: Headers = ()) -> int:
     """Put commands for a ledger into its topic, many a batch, and return how many there were. Raises `Away`."""
     outbox = KafkaOutbox(settings.brokers(), Topics(settings.prefix).commands, home.partition)
     key = home.ledger.encode()
     done = 0
-    coming = iter(commands) if home.ledger == LEDGER else _named(home.ledger, commands)
+    coming = of(home, commands)
     try:
         while messages := [Message(key, value, headers) for value in islice(coming, _AT_ONCE)]:
             await outbox.send(messages)
@@ -143,7 +158,7 @@ async def put(settings: Settings, commands: Iterable[bytes], home: Home = _HOME,
     return done
 
 
-async def settle(settings: Settings, accounts: int, home: Home = _HOME) -> int:
+async def settle(settings: Settings, accounts: int, home: Home = HOME) -> int:
     """Open a ledger and its accounts, and return how many commands that took, each of which has its event.
 
     A writer inside of this process decides them. The one that is measured finds them in the journal when it starts.
@@ -176,12 +191,6 @@ async def settle(settings: Settings, accounts: int, home: Home = _HOME) -> int:
 
 async def _nobody(_: list[Addressed]) -> int:
     raise AssertionError("nobody asks for a reply")
-
-
-def _named(ledger: str, commands: Iterable[bytes]) -> Iterator[bytes]:
-    """Let commands name their ledger, which they need not where it is `main`."""
-    head = f'{{"ledger":"{ledger}",'.encode()
-    return (head + command[1:] for command in commands)
 
 
 def _registries() -> Iterator[bytes]:

@@ -8,6 +8,7 @@ from itertools import chain, islice
 from typing import Final
 
 from services.bench import load
+from services.bench.load import HOME, Home
 from services.bench.options import Options
 from services.journal.ports import Batch, Recalled
 from services.journal.postgres import PostgresJournal
@@ -22,18 +23,23 @@ _NO_DIGEST: Final = bytes(32)
 _NOTHING: Final = Recalled({}, {}, {})
 
 
-async def happened(settings: Settings, options: Options) -> int:
-    """Fill the journal of an empty installation with accounts and transfers, and return how many events that took.
+async def happened(settings: Settings, options: Options, home: Home = HOME) -> int:
+    """Fill the empty journal of a ledger with accounts and transfers, and return how many events that took.
+
+    Args:
+        settings: of the installation.
+        options: how many of each.
+        home: which ledger.
 
     Raises:
         Away: PostgreSQL does not answer.
     """
-    journal = PostgresJournal(settings.database(0), 0)
+    journal = PostgresJournal(settings.database(home.partition), home.partition)
     await journal.claim(RULES)
-    shard = Shard(0, 1)
+    shard = Shard(home.partition, home.partitions)
     following = 0
     try:
-        for records in _batches(options):
+        for records in _batches(options, home):
             # Every id is new, so there is nothing to look up.
             draft = shard.begin()
             for reading in map(read, records):
@@ -47,10 +53,10 @@ async def happened(settings: Settings, options: Options) -> int:
     return following
 
 
-def _batches(options: Options) -> Iterator[list[Record]]:
-    commands = chain(load.opening(options.accounts), load.transfers(options.transfers, options.accounts))
-    coming = enumerate(commands)
-    key = load.LEDGER.encode()
+def _batches(options: Options, home: Home) -> Iterator[list[Record]]:
+    commands = chain(load.opening(options.accounts), load.share(home, options.transfers, options.accounts))
+    coming = enumerate(load.of(home, commands))
+    key = home.ledger.encode()
     while records := [
         Record(offset, _BEGIN_MS + offset // MOST_RECORDS, key, value, ())
         for offset, value in islice(coming, MOST_RECORDS)

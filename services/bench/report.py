@@ -34,7 +34,8 @@ def for_people(result: Result) -> None:
     click.echo(f"\n{result['figure']:<10} {_headline(result)}   ({runs})")
     of = [f"{result['transfers']:,} transfers, {result['accounts']:,} accounts"]
     of += ["with types, books and home books"] if result.get("books") else []
-    of += [f"in each of {result['partitions']} ledgers, {result['writers']} writers"] if "partitions" in result else []
+    of += [f"in each of {result['partitions']} ledgers"] if "partitions" in result else []
+    of += [f"{result[at_work]} {at_work}" for at_work in ("writers", "processes") if at_work in result]
     of += [f"{result['seconds']:,} s"] if "seconds" in result else []
     _line(", ".join(of))
     if "without_snapshot_s" in result:

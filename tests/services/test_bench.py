@@ -15,6 +15,7 @@ from services.bench import afterwards, asked, drain, grounds, latency, load, mai
 from services.bench.checking import Wrong, check
 from services.bench.options import Options
 from services.bench.sampling import dearest, sampled
+from services.bench.surroundings import cores
 from services.dev import Addresses
 from services.errors import Unexpected
 from services.journal.postgres import PostgresJournal
@@ -103,6 +104,13 @@ async def test_the_past_is_gone_through_again_and_taken_up_whole(servers: Settin
     assert min(verified["per_s"], replayed["per_s"]) > 0
     assert (started["accounts"], started["events"]) == (10, 313)
     assert started["snapshot_bytes"] > 0
+
+
+async def test_ledgers_in_partitions_of_their_own_are_verified_by_several_processes(servers: Settings) -> None:
+    result = await afterwards.verify(msgspec.structs.replace(FEW, partitions=3), servers)
+
+    assert (result["partitions"], result["processes"]) == (3, min(3, cores()))
+    assert result["per_s"] > 0
 
 
 def test_deciding_needs_no_servers_and_prints_one_object(capsys: pytest.CaptureFixture[str]) -> None:
