@@ -43,13 +43,13 @@ class BalancesAlone(Projection):
         for ledger, sequence, tag, data in self._checkpoint.due(rows):
             if tag == TRANSFER:
                 transfer = decode_transfer(data)
-                time(ledger, sequence, transfer.at)
+                time(ledger, transfer.at)
                 fold(ledger, sequence, transfer.postings)
                 if transfer.hold is not None:
                     self._holds.capture(ledger, sequence, transfer.hold, transfer)
             else:
                 event = decode_event(data)
-                time(ledger, sequence, event.at)
+                time(ledger, event.at)
                 if isinstance(event, HoldPlaced | HoldReleased | HoldExpired):
                     self._fold(event)
 

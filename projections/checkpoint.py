@@ -46,7 +46,6 @@ class Checkpoint:
         self._stored = 0
         self._sequences: dict[str, int] = {}
         self._times: dict[str, str] = {}
-        self._moments: dict[tuple[str, int], str] = {}
         self._before: dict[str, int] = {}
 
     def load(self, cursor: Cursor[Any]) -> None:
@@ -84,11 +83,9 @@ class Checkpoint:
             self.position = rows[-1][0]
             self.digest = digest_of(rows[-1][4])
 
-    def time(self, ledger: str, sequence: int, at: str) -> None:
-        """Note the time of an event, where it is not that of the event before it."""
-        if self._times.get(ledger) != at:
-            self._times[ledger] = at
-            self._moments[ledger, sequence] = at
+    def time(self, ledger: str, at: str) -> None:
+        """Note the time of the last event of a ledger."""
+        self._times[ledger] = at
 
     def move(self, cursor: Cursor[Any]) -> None:
         """Store how far the shard has come. It comes first in a page: its row keeps every other projector waiting.
@@ -105,21 +102,7 @@ class Checkpoint:
         self._stored = self.position
 
     def write(self, cursor: Cursor[Any]) -> None:
-        """Store how far each ledger has come, and the times."""
-        self._write_moments(cursor)
-        self._write_ledgers(cursor)
-
-    def _write_moments(self, cursor: Cursor[Any]) -> None:
-        if self._moments:
-            ledgers, sequences = zip(*self._moments, strict=True)
-            cursor.execute(
-                f"insert into {self._schema}.moments (ledger, sequence, at) "
-                "select * from unnest(%s::text[], %s::int8[], %s::timestamptz[])",
-                (list(ledgers), list(sequences), list(self._moments.values())),
-            )
-            self._moments.clear()
-
-    def _write_ledgers(self, cursor: Cursor[Any]) -> None:
+        """Store how far each ledger has come, and its time."""
         if self._before:
             ledgers = list(self._before)
             cursor.execute(

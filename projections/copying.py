@@ -4,6 +4,7 @@ A field is its width and its bytes. Whatever can be made once is made once, so t
 """
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from struct import Struct
 from typing import Any, Final
@@ -12,6 +13,7 @@ from psycopg import Cursor
 
 _HEAD: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TAIL: Final = b"\xff\xff"
+_POSTGRESQL_BEGINS: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _INT8_OID: Final = 20
 _TEXT_OID: Final = 25
 
@@ -60,6 +62,12 @@ def row(*fields: bytes) -> bytes:
 def int8(value: int) -> bytes:
     """Make a field of an int8."""
     return _int8(8, value)
+
+
+@lru_cache(maxsize=1024)
+def time(value: str) -> bytes:
+    """Make a field of a timestamptz, from a time as messages have it."""
+    return int8((datetime.fromisoformat(value) - _POSTGRESQL_BEGINS) // timedelta(microseconds=1))
 
 
 def text(value: str | None) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import psycopg
 from psycopg import Cursor
 
-SHAPE: Final = 2
+SHAPE: Final = 3
 """The version of the tables in `sql/`. Read models of another shape are not touched: they are rebuilt."""
 
 MODELS: Final = (

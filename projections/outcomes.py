@@ -1,7 +1,8 @@
 """The outcome of every command: accepted, or refused and why; and what kind of transfer it brought about.
 
-Events of a ledger follow one another without a gap, so the commands of many events share a row, in order, and nothing
-says the sequence of each. What only refusals have, is stored for refusals.
+Events of a ledger follow one another without a gap, and what was decided together has one time. So the commands of
+many events share a row, in order, and nothing says sequence and time of each. What only refusals have, is stored for
+refusals.
 """
 
 from functools import lru_cache
@@ -9,7 +10,7 @@ from typing import Any, Final
 
 from psycopg import Cursor
 
-from projections.copying import copy, elements, int8, row, text, texts
+from projections.copying import copy, elements, int8, row, text, texts, time
 from schemas.events import CommandRefused
 
 MOST_COMMANDS: Final = 64
@@ -18,12 +19,14 @@ _kind: Final = lru_cache(maxsize=256)(text)
 
 
 class _Run:
-    """The commands of events that follow one another, from `first` on, and the kinds of their transfers."""
+    """The commands of events of one time that follow one another, from `first` on, and the kinds of their transfers."""
 
-    __slots__ = ("commands", "first", "kinds")
+    __slots__ = ("at", "commands", "first", "kinds", "ledger")
 
-    def __init__(self, first: int) -> None:
+    def __init__(self, ledger: str, first: int, at: str) -> None:
+        self.ledger = ledger
         self.first = first
+        self.at = at
         self.commands: list[str | None] = []
         self.kinds: list[str | None] = []
 
@@ -37,14 +40,16 @@ class Outcomes:
 
     def __init__(self, schema: str) -> None:
         self._schema = schema
-        self._runs: dict[str, _Run] = {}
+        self._runs: list[_Run] = []
+        self._last: dict[str, _Run] = {}
         self._refusals: list[CommandRefused] = []
 
-    def fold(self, ledger: str, sequence: int, command: str | None, kind: str | None = None) -> None:
-        """Take in who brought an event about. Every event must come by."""
-        run = self._runs.get(ledger)
-        if run is None:
-            run = self._runs[ledger] = _Run(sequence)
+    def fold(self, ledger: str, sequence: int, at: str, command: str | None, kind: str | None = None) -> None:
+        """Take in who brought an event about, and when. Every event must come by."""
+        run = self._last.get(ledger)
+        if run is None or run.at != at or len(run.commands) == MOST_COMMANDS:
+            run = self._last[ledger] = _Run(ledger, sequence, at)
+            self._runs.append(run)
         run.commands.append(command)
         run.kinds.append(kind)
 
@@ -57,18 +62,19 @@ class Outcomes:
         copy(
             cursor,
             f"{self._schema}.outcome_runs",
-            "ledger, first, commands, kinds",
+            "ledger, first, at, commands, kinds",
             [
                 row(
-                    text(ledger),
-                    int8(run.first + start),
-                    texts(elements(run.commands[start : start + MOST_COMMANDS])),
-                    texts([_kind(kind) for kind in run.kinds[start : start + MOST_COMMANDS]]),
+                    text(run.ledger),
+                    int8(run.first),
+                    time(run.at),
+                    texts(elements(run.commands)),
+                    texts([_kind(kind) for kind in run.kinds]),
                 )
-                for ledger, run in self._runs.items()
-                for start in range(0, len(run.commands), MOST_COMMANDS)
+                for run in self._runs
             ],
         )
+        self._last.clear()
         self._runs.clear()
         self._write_refusals(cursor)
 

@@ -109,8 +109,8 @@ class Projection:
         for ledger, sequence, tag, data in self._checkpoint.due(rows):
             if tag == TRANSFER:
                 transfer = decode_transfer(data)
-                self._checkpoint.time(ledger, sequence, transfer.at)
-                self._outcomes.fold(ledger, sequence, transfer.command, transfer.kind)
+                self._checkpoint.time(ledger, transfer.at)
+                self._outcomes.fold(ledger, sequence, transfer.at, transfer.command, transfer.kind)
                 self._postings.fold(ledger, sequence, transfer.postings)
                 if transfer.hold is not None:
                     self._holds.capture(ledger, sequence, transfer.hold, transfer)
@@ -118,8 +118,8 @@ class Projection:
                     self._ads.take(ledger, sequence, transfer)
             else:
                 event = decode_event(data)
-                self._checkpoint.time(ledger, sequence, event.at)
-                self._outcomes.fold(ledger, sequence, event.command)
+                self._checkpoint.time(ledger, event.at)
+                self._outcomes.fold(ledger, sequence, event.at, event.command)
                 self._fold(event)
 
     def write(self) -> None:

@@ -121,14 +121,14 @@ select (select generation from read.generations where live), known.sequence, {kn
   left join {schema}.ledgers as known on ledger = %(ledger)s
  cross join lateral (
       select case when %(at)s::timestamptz is null then coalesce(%(sequence)s::int8, known.sequence)
-                  else least(known.sequence, (select sequence - 1 from {schema}.moments
+                  else least(known.sequence, (select first - 1 from {schema}.outcome_runs
                                                where ledger = %(ledger)s and at > %(at)s
-                                               order by at, sequence limit 1)) end as sequence
+                                               order by at, first limit 1)) end as sequence
  ) as asked
   left join lateral (
-      select at from {schema}.moments
-       where ledger = %(ledger)s and sequence <= asked.sequence order by sequence desc limit 1
- ) as moment on true"""
+      select at from {schema}.outcome_runs
+       where ledger = %(ledger)s and first <= asked.sequence order by first desc limit 1
+ ) as run on true"""
 
 POSTED_AS_OF: Final = """lateral (
     select lines[n][1] as sequence, lines[n][4] as debits, lines[n][5] as credits
@@ -189,13 +189,9 @@ select line.unit, line.sequence, line.index, line.amount, line.debits, line.cred
        order by sequence {order}, index {order} limit %(most)s
   ) as line
  cross join lateral (
-      select first, commands, kinds from {schema}.outcome_runs
+      select first, at, commands, kinds from {schema}.outcome_runs
        where ledger = %(ledger)s and first <= line.sequence order by first desc limit 1
  ) as run
- cross join lateral (
-      select at from {schema}.moments
-       where ledger = %(ledger)s and moments.sequence <= line.sequence order by moments.sequence desc limit 1
- ) as moment
  order by line.sequence, line.index"""
 
 # The last lines are looked for from the end: the row that holds the last one wanted, and those before it.
@@ -230,7 +226,7 @@ class Questions:
         """
         sequence, at = (None, as_of) if isinstance(as_of, str) else (as_of, None)
         arguments = {"ledger": ledger, "party": party, "sequence": sequence, "at": at}
-        self.ask(_HEADING, arguments, known_at=wire_time("known.at"), asked_at=wire_time("moment.at"))
+        self.ask(_HEADING, arguments, known_at=wire_time("known.at"), asked_at=wire_time("run.at"))
         ((live, last, last_at, asked, asked_at, account, units, scales),) = self._cursor.fetchall()
         standing = None if last is None else Standing(last, last_at)
         then = Standing(asked or 0, asked_at or "")
@@ -248,7 +244,7 @@ class Questions:
             statement, order, after = (_STATEMENT.replace("{rows_until}", ""), "asc", span.after)
         arguments = {"ledger": ledger, "account": account, "unit": span.unit, "most": span.most, "as_of": span.as_of}
         arguments |= {"from": after[0], "index": after[1]}
-        self.ask(statement.replace("{totals}", _TOTALS), arguments, at=wire_time("moment.at"), order=order)
+        self.ask(statement.replace("{totals}", _TOTALS), arguments, at=wire_time("run.at"), order=order)
         return [(Line(*row[:9]), Balance(row[0], *row[9:])) for row in self._cursor]
 
     def ask(self, statement: str, arguments: Sequence[object] | Mapping[str, object], **said: str) -> Cursor[Any]:

@@ -14,13 +14,3 @@ create table {schema}.ledgers (
     sequence bigint not null,
     at timestamptz not null
 ) with (fillfactor = 50);
-
--- The times of a ledger: a row only where the time changes. The time of any event is that of the last row up to it.
-create table {schema}.moments (
-    ledger text collate "C",
-    sequence bigint,
-    at timestamptz not null,
-    primary key (ledger, sequence)
-) with (autovacuum_vacuum_insert_threshold = 100000);
-
-create index moments_at on {schema}.moments (ledger, at, sequence);

@@ -1,11 +1,13 @@
 -- The outcome of every command, found by its sequence. The way from an id to its sequence is in the journal, where the
 -- writer keeps it for its own sake; a second index of random ids would cost more than all else here together.
 
--- Events follow one another without a gap, so a row holds many: commands[n] is that of the event `first + n - 1`.
--- `kinds` is null where the event is no transfer, `commands` where no command brought it about.
+-- Events follow one another without a gap, and what was decided together has one time. So a row holds many events of
+-- one time: commands[n] is that of the event `first + n - 1`. `kinds` is null where the event is no transfer, `commands`
+-- where no command brought it about.
 create table {schema}.outcome_runs (
     ledger text collate "C",
     first bigint,
+    at timestamptz not null,
     commands text[] not null,
     kinds text[] not null,
     primary key (ledger, first)
@@ -13,6 +15,12 @@ create table {schema}.outcome_runs (
 
 -- Compressing costs more than it saves.
 alter table {schema}.outcome_runs alter commands set storage external, alter kinds set storage external;
+
+create index outcome_runs_at on {schema}.outcome_runs (ledger, at, first);
+
+-- The times of a ledger: a row for each, with the first event that has it.
+create view {schema}.moments as
+select ledger, min(first) as sequence, at from {schema}.outcome_runs group by ledger, at;
 
 -- `details` holds name, value, name, value …, in the order of the event.
 create table {schema}.refusals (

@@ -2,7 +2,7 @@
 
 create view {schema}.postings as
 select line.ledger, line.account, line.unit, line.sequence, line.index, line.sequence || '.' || line.index as id,
-       moment.at, run.commands[line.sequence - run.first + 1] as command, run.kinds[line.sequence - run.first + 1] as kind,
+       run.at, run.commands[line.sequence - run.first + 1] as command, run.kinds[line.sequence - run.first + 1] as kind,
        line.amount, line.debits, line.credits, line.consumed, line.open,
        case when line.consumed = abs(line.amount) then 'inactive' when line.open = 0 then 'pending' else 'active' end as state
   from (
@@ -20,14 +20,8 @@ select line.ledger, line.account, line.unit, line.sequence, line.index, line.seq
        cross join generate_subscripts(lines, 1) as n
   ) as line
  cross join lateral (
-      select first, commands, kinds
+      select first, at, commands, kinds
         from {schema}.outcome_runs
        where outcome_runs.ledger = line.ledger and outcome_runs.first <= line.sequence
        order by outcome_runs.first desc limit 1
-  ) as run
- cross join lateral (
-      select at
-        from {schema}.moments
-       where moments.ledger = line.ledger and moments.sequence <= line.sequence
-       order by moments.sequence desc limit 1
-  ) as moment;
+  ) as run;

@@ -105,13 +105,13 @@ class Audit:
                     transfer = decode_transfer(data)
                     command, kind = transfer.command, transfer.kind
                     used.append((command, sequence, _reversed(data) if kind == _REVERSAL else None))
-                    self.outcomes = hash((self.outcomes, command, kind))
+                    self.outcomes = hash((self.outcomes, transfer.at, command, kind))
                     self._transfer(sequence, transfer)
                 else:
                     event = decode_event(data)
                     if event.command is not None:
                         used.append((event.command, sequence, None))
-                    self.outcomes = hash((self.outcomes, event.command, None))
+                    self.outcomes = hash((self.outcomes, event.at, event.command, None))
                     self._other(event)
                     self.registers.take(event)
             except NotOpen as error:
@@ -137,9 +137,7 @@ class Audit:
         at = data[start : start + _TIME]
         if at < self._at:
             raise self._fault(Check.TIMES, f"its time {at!r} is before that of the event before it, {self._at!r}")
-        if at != self._at:
-            self._at = at
-            self.registers.moment(sequence, self.at)
+        self._at = at
         link = _FRESH.copy()
         link.update(self._seal + data)
         self._seal = link.digest()

@@ -30,7 +30,7 @@ select account, unit, array_send(lines)
  where ledger = %s"""
 _BALANCES: Final = "select account, unit, debits, credits, held from {schema}.balances where ledger = %s"
 _TRIAL_BALANCE: Final = "select unit, debits, credits from {schema}.trial_balance where ledger = %s"
-_OUTCOMES: Final = "select first, commands, kinds from {schema}.outcome_runs where ledger = %s order by first"
+_OUTCOMES: Final = "select first, {at}, commands, kinds from {schema}.outcome_runs where ledger = %s order by first"
 _ACCOUNTS: Final = """
 select account, version, sequence, account_type, policy, floor, flags, book, alias, state
   from {schema}.account_versions where ledger = %s order by account, version"""
@@ -43,7 +43,6 @@ select book, version, sequence, name, units, flags, accounts from {schema}.book_
  where ledger = %s order by sequence""",
     "refusals": """
 select sequence, command_type, reason, details from {schema}.refusals where ledger = %s order by sequence""",
-    "moments": "select sequence, {at} from {schema}.moments where ledger = %s order by sequence",
     "hold_changes": """
 select sequence, hold, remaining, state from {schema}.hold_changes where ledger = %s order by sequence""",
     "held_lines": """
@@ -156,11 +155,11 @@ def _trial_balance(audit: Audit, rows: Iterator[tuple[Any, ...]]) -> str | None:
 
 def _outcomes(audit: Audit, rows: Iterator[tuple[Any, ...]]) -> str | None:
     told, last = 0, 0
-    for first, commands, kinds in rows:
+    for first, at, commands, kinds in rows:
         if first != last + 1:
             return f"the outcomes from {last + 1} to {first - 1} are missing"
         for outcome in zip(commands, kinds, strict=True):
-            told = hash((told, *outcome))
+            told = hash((told, at, *outcome))
         last += len(commands)
     return None if told == audit.outcomes else "the outcomes are not those of the journal"
 

@@ -1,6 +1,6 @@
 """What events leave behind beside postings, row by row as the read models should have it.
 
-Units, books, refusals, times, holds and ads: worked out from what SPEC says of each event, with nothing of what keeps
+Units, books, refusals, holds and ads: worked out from what SPEC says of each event, with nothing of what keeps
 the read models. Rows that are never changed again are told by one number for all; what is open is kept as it stands.
 """
 
@@ -96,10 +96,6 @@ class Registers:
     def holds(self) -> int:
         """Return a number for all holds, whatever their order: those that ended, and those that are open."""
         return self._ended + sum(hash(hold.row()) for hold in self._open.values())
-
-    def moment(self, sequence: int, at: str) -> None:
-        """Note a time that is not that of the event before."""
-        self._tell("moments", sequence, at)
 
     def take(self, event: Event) -> None:
         """Take in an event that is no transfer. Raises `NotOpen`."""

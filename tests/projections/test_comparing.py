@@ -27,7 +27,7 @@ EDITS = {
     "hold_changes": "delete from {schema}.hold_changes where state = 'captured'",
     "ads": "update {schema}.ads set taken = taken + 1 where taken > 0",
     "ledgers": "update {schema}.ledgers set sequence = sequence + 1",
-    "moments": "update {schema}.moments set at = at + interval '1 ms'",
+    "moments": "update {schema}.outcome_runs set at = at + interval '1 ms'",
 }
 
 
