@@ -1,4 +1,4 @@
-"""How Python runs processes that work in batches: seldom looking for cycles, soon handing over between threads."""
+"""How Python runs our processes: soon handing over between threads, and in batches seldom looking for cycles."""
 
 import gc
 import sys
@@ -9,8 +9,8 @@ SELDOM: Final = (200_000, 20, 100)
 time of a process and finds none. What is loaded once and stays, `services.writer` takes out of it altogether."""
 
 SOON_S: Final = 0.001
-"""A thread that has its answer from PostgreSQL waits no longer than this for the one that decides. Python's own 5 ms
-are met several times a batch (docs/performance.md, `latency`)."""
+"""A thread that has its answer from PostgreSQL waits no longer than this for the one that decides, or folds. Python's
+own 5 ms are met several times a batch (docs/performance.md, `latency`, `rebuild`)."""
 
 
 def collect_seldom() -> None:

@@ -29,7 +29,7 @@ from services.errors import Away, Unexpected
 from services.journal import answers
 from services.journal.connection import parameters
 from services.journal.lock import only_one
-from services.journal.one_thread import OneThread
+from services.journal.one_thread import OneThread, begun
 from services.journal.ports import Journal, Row
 from services.journal.postgres import PostgresJournal
 from services.lag import Reached, behind
@@ -173,7 +173,7 @@ class Projector:
             weight += sum([len(row.data) for row in rows])
             # A part that is not full was all there is, for now.
             more = len(rows) == most and events < self._page and weight < _PAGE_BYTES
-            ahead = asyncio.ensure_future(self._read(rows[-1].position, most)) if more else None
+            ahead = await begun(self._read(rows[-1].position, most)) if more else None
             try:
                 projection.fold(rows)
                 rows = await ahead if ahead else []

@@ -20,6 +20,7 @@ import structlog
 from schemas.cloudevents import attributes
 from schemas.postings import TRANSFER, encode_posting, postings
 from services.errors import Away, Unexpected
+from services.journal.one_thread import begun
 from services.journal.ports import DeadLetter, Journal, Row
 from services.kafka.ports import Message, Outbox, Record
 from services.lag import Reached
@@ -151,7 +152,7 @@ class Publisher:
 
     async def _send(self, rows: Sequence[Row]) -> list[Row]:
         """Send a page of events. Where it is full the next one is read meanwhile, and given."""
-        ahead = asyncio.ensure_future(self._read(rows[-1].position)) if len(rows) == PAGE else None
+        ahead = await begun(self._read(rows[-1].position)) if len(rows) == PAGE else None
         try:
             if self._scatter is not None:
                 await self._scatter(_postings(rows))

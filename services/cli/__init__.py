@@ -22,6 +22,7 @@ from typing import Final, NamedTuple
 import click
 
 from services.errors import Away, Unexpected, WrongSetting
+from services.interpreter import hand_over_soon
 
 NO: Final = 1
 WRONG_USE: Final = 2
@@ -99,6 +100,7 @@ def main() -> None:
     """Run the command that the arguments name, and exit as it says."""
     if "_DEFTER_COMPLETE" in os.environ:
         defter.main(prog_name="defter")
+    hand_over_soon()
     sys.exit(run(sys.argv[1:]))
 
 

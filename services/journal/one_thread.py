@@ -6,7 +6,7 @@ a lost host. This one is simply left behind.
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
@@ -60,6 +60,17 @@ class OneThread:
             else:
                 _hand_over(answer, result, None)
         self._at_end()
+
+
+async def begun(work: Coroutine[Any, Any, _T]) -> "asyncio.Task[_T]":
+    """Give a task that is under way. By itself it would begin only when whoever made it comes to wait for something."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.sleep(0)
+    except BaseException:
+        task.cancel()
+        raise
+    return task
 
 
 def _hand_over(answer: "asyncio.Future[Any]", result: object, error: BaseException | None) -> None:

@@ -17,7 +17,7 @@ from services.errors import Away
 from services.journal import answers, reading
 from services.journal.appending import Appender, read_standing
 from services.journal.connection import Connection, Connections
-from services.journal.one_thread import OneThread
+from services.journal.one_thread import OneThread, begun
 from services.journal.ports import Batch, DeadLetter, Recalled, Row, Standing, Wanted
 from services.journal.waking import Waking
 from services.migrations import WRITER
@@ -81,7 +81,7 @@ class PostgresJournal:
         """Give every event in pages; the next is fetched while one is worked on. See `Journal.load`."""
         rows = await self.read(after, page)
         while rows:
-            coming = asyncio.ensure_future(self.read(rows[-1].position, page))
+            coming = await begun(self.read(rows[-1].position, page))
             try:
                 yield rows
             except BaseException:

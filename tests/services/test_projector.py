@@ -1,7 +1,7 @@
 """The projector takes the journal in, page by page, whatever dies meanwhile, and stops at what is wrong."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -10,6 +10,8 @@ import psycopg
 import pytest
 
 from projections import generations
+from projections.checkpoint import Stored
+from projections.projection import Projection
 from services.errors import Unexpected
 from services.journal.memory import MemoryJournal, MemoryStore
 from services.journal.ports import Entry, Row
@@ -98,6 +100,29 @@ async def test_the_read_models_show_what_the_journal_says(expected: Shown, prepa
     await run(projector(journal(), prepared))
 
     assert shown(prepared) == expected
+
+
+async def test_the_next_part_of_a_page_is_on_its_way_while_one_is_folded(
+    prepared: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, fold = [], Projection.fold
+
+    class Telling(MemoryJournal):
+        async def read(self, after: int, most: int) -> list[Row]:
+            told.append("asked for")
+            return await super().read(after, most)
+
+    def folded(projection: Projection, part: Sequence[Stored]) -> None:
+        told.append("folded")
+        fold(projection, part)
+
+    store = MemoryStore()
+    store.rows = rows()
+    monkeypatch.setattr("services.projector.PART", 100)
+    monkeypatch.setattr(Projection, "fold", folded)
+    await run(projector(Telling(store, SHARD), prepared))
+
+    assert told[:5] == ["asked for", "asked for", "folded", "asked for", "folded"]
 
 
 @pytest.mark.parametrize("place", ["read", "written", "committed"])
