@@ -208,7 +208,7 @@ PROJECTION_FAULTS: Final = (
     ),
 )
 
-TOPIC_FAULTS: Final = (
+KAFKA_FAULTS: Final = (
     Fault(
         "the times of commands are those of their producers",
         "services/kafka/topics.py",
@@ -216,6 +216,13 @@ TOPIC_FAULTS: Final = (
         "stamped = dict[str, str]()",
         ("tests/services/kafka/test_topics.py",),
     ),
+    Fault(
+        "a broker that does not answer is a cluster without the topic",
+        "services/kafka/client.py",
+        "if not await client.force_metadata_update():",
+        "if await client.force_metadata_update() is None:",
+        ("tests/services/kafka/test_outages.py::test_a_broker_that_is_silent_is_not_one_without_the_topic",),
+    ),
 )
 
-MACHINE_FAULTS: Final = (*JOURNAL_FAULTS, *WRITER_FAULTS, *PUBLISHER_FAULTS, *PROJECTION_FAULTS, *TOPIC_FAULTS)
+MACHINE_FAULTS: Final = (*JOURNAL_FAULTS, *WRITER_FAULTS, *PUBLISHER_FAULTS, *PROJECTION_FAULTS, *KAFKA_FAULTS)
