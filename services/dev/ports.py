@@ -22,7 +22,7 @@ def pick(taken: Collection[int] = ()) -> int:
     """Return a port that nobody listens on now.
 
     Args:
-        taken: ports of which somebody is known to listen there soon.
+        taken: ports that are promised to somebody who does not listen there yet.
     """
     return next(port for place in _places if (port := _LOWEST + place % _HOW_MANY) not in taken and free(port))
 
