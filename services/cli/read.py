@@ -239,7 +239,8 @@ def _listed(numbers: Iterable[int]) -> str:
 
 
 def _as_of(ledger: str, standing: "Standing", account: str | None = None) -> None:
-    screen.say(f"{account + ' in ' if account else ''}{ledger}, as of sequence {standing.sequence}, {standing.at}")
+    when = standing.at or "before anything happened"
+    screen.say(f"{account + ' in ' if account else ''}{ledger}, as of sequence {standing.sequence}, {when}")
 
 
 def _option(ledger: str) -> str:

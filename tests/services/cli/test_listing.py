@@ -31,6 +31,8 @@ def test_what_is_listed_is_data_too_as_of_any_moment(defter: Program, ledger: st
     assert defter.run("show", "pay", "--as-of", "5", *of).code == NO
     assert [one["account"] for one in defter.json("accounts", "--as-of", "3", *of)] == ["alice", "world"]
     assert [one["debits"] for one in defter.json("trial-balance", "--as-of", "6", *of)] == ["1250"]
+    before = defter.ok("statement", "alice", "--as-of", "2020-01-01T00:00:00.000Z", *of)
+    assert f"alice in {ledger}, as of sequence 0, before anything happened\n" in before
     for command in (
         ("balance", "alice"),
         ("statement", "alice"),
