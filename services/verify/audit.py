@@ -6,6 +6,7 @@ out here once more, from what SPEC says of it, so that an error there shows here
 
 from collections.abc import Sequence
 from hashlib import sha256
+from struct import Struct
 from typing import Final
 
 import msgspec
@@ -15,7 +16,7 @@ from schemas.events import AccountChanged, Event, HeldMovement, HoldExpired, Hol
 from schemas.lean import TRANSFER, LeanPosting, LeanTransfer, decode_transfer
 from schemas.values import Policy
 from services.verify.fault import Check, Fault
-from services.verify.registers import NotOpen, Registers
+from services.verify.registers import NotOpen, Registers, told
 
 Pot = tuple[str, str, str]
 """Source, destination and unit."""
@@ -26,7 +27,11 @@ Used = tuple[str, int, int | None]
 Stored = tuple[bytes, int, int, str, bytes]
 """An event as it is stored: the id of its ledger, its position, its sequence, its tag and its bytes."""
 
+LINE: Final = Struct("!iqiqiqiqiq")
+"""A posting as PostgreSQL sends it in an array: sequence, index, amount, debits and credits, each after its width."""
+
 _FRESH: Final = sha256()
+_line: Final = LINE.pack
 _TIME: Final = 24
 _REVERSAL: Final = "reversal"
 
@@ -161,7 +166,8 @@ class Audit:
                 place.credits += amount
             if posting.debits != place.debits or posting.credits != place.credits:
                 raise self._fault(Check.TOTALS, _other_totals(posting, place))
-            place.told = hash((place.told, sequence, index, amount, posting.debits, posting.credits))
+            line = _line(8, sequence, 8, index, 8, amount, 8, posting.debits, 8, posting.credits)
+            place.told = hash((place.told, line))
             moved += amount
             index += 1  # noqa: SIM113 - counting by hand spares a tuple for every posting there is
         sums[unit] = sums.get(unit, 0) + moved
@@ -202,7 +208,7 @@ class Audit:
         terms.version = event.version
         state = event.state or "open"
         said = (event.account_type, str(event.policy), floor, event.flags, event.book, event.alias, state)
-        terms.told = hash((terms.told, event.version, event.sequence, *said))
+        terms.told = told(terms.told, (event.version, event.sequence, *said))
         for of_unit in self.places.values():
             place = of_unit.get(event.account)
             if place and terms.least is not None and place.credits - place.debits - place.held < terms.least:

@@ -4,12 +4,11 @@ Law: they are read as they are stored, and compared with what was added up from 
 """
 
 from collections.abc import Iterator
-from struct import Struct
 from typing import Any, Final, NamedTuple
 
 from projections.checkpoint import wire_time
 from projections.generations import SHAPE
-from services.verify.audit import Audit, Terms
+from services.verify.audit import LINE, Audit, Terms
 from services.verify.fault import Check, Fault
 from services.verify.moment import Moment
 from services.verify.registers import told
@@ -58,7 +57,6 @@ select ad, account, base, quote, rate, "limit", taken, state, sequence, changed 
 _TIME: Final = "select {at} from {schema}.ledgers where ledger = %s"
 _TIMES: Final = {name: wire_time(name) for name in ("at", "expires_at")}
 
-_LINE: Final = Struct("!4xq4xq4xq4xq4xq").iter_unpack
 _HEAD: Final = 28
 """Bytes before the first value of an array of two dimensions."""
 
@@ -123,8 +121,8 @@ def _postings(audit: Audit, rows: Iterator[tuple[Any, ...]]) -> str | None:
     told: dict[tuple[str, str], int] = {}
     for account, unit, lines in rows:
         one = told.get((account, unit), 0)
-        for sequence, index, amount, debits, credits_ in _LINE(lines[_HEAD:]):
-            one = hash((one, sequence, index, amount, debits, credits_))
+        for begin in range(_HEAD, len(lines), LINE.size):
+            one = hash((one, lines[begin : begin + LINE.size]))
         told[account, unit] = one
     for unit, places in audit.places.items():
         for account, place in places.items():
@@ -165,12 +163,12 @@ def _outcomes(audit: Audit, rows: Iterator[tuple[Any, ...]]) -> str | None:
 
 
 def _accounts(audit: Audit, rows: Iterator[tuple[Any, ...]]) -> str | None:
-    told: dict[str, int] = {}
+    found: dict[str, int] = {}
     for account, version, sequence, account_type, policy, floor, flags, *said in rows:
         version_of = (version, sequence, account_type, policy, floor, tuple(flags), *said)
-        told[account] = hash((told.get(account, 0), *version_of))
-    for account in audit.accounts.keys() | told.keys():
-        if told.get(account) != audit.accounts.get(account, Terms()).told:
+        found[account] = told(found.get(account, 0), version_of)
+    for account in audit.accounts.keys() | found.keys():
+        if found.get(account) != audit.accounts.get(account, Terms()).told:
             return f"the versions of account {account} are not those of the journal"
     return None
 
@@ -183,7 +181,7 @@ def _list(audit: Audit, table: str, rows: Iterator[tuple[Any, ...]]) -> str | No
 
 
 def _holds(audit: Audit, rows: Iterator[tuple[Any, ...]]) -> str | None:
-    found = sum(hash(_plain(row)) for row in rows)
+    found = sum(told(0, _plain(row)) for row in rows)
     return None if found == audit.registers.holds() else "the holds are not those of the journal"
 
 
@@ -202,5 +200,5 @@ def _time(audit: Audit, rows: Iterator[tuple[Any, ...]]) -> str | None:
 
 
 def _plain(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Give a row whose lists can be hashed."""
+    """Give a row with its lists as they were added up."""
     return tuple(tuple(value) if isinstance(value, list) else value for value in row)

@@ -95,7 +95,7 @@ class Registers:
 
     def holds(self) -> int:
         """Return a number for all holds, whatever their order: those that ended, and those that are open."""
-        return self._ended + sum(hash(hold.row()) for hold in self._open.values())
+        return self._ended + sum(told(0, hold.row()) for hold in self._open.values())
 
     def take(self, event: Event) -> None:
         """Take in an event that is no transfer. Raises `NotOpen`."""
@@ -164,12 +164,15 @@ class Registers:
             self._tell("held_lines", sequence, *place, touched[place])
         self._tell("hold_changes", sequence, hold.name, tuple(hold.remaining), hold.state)
         if hold.state != "open":
-            self._ended += hash(self._open.pop(hold.name).row())
+            self._ended += told(0, self._open.pop(hold.name).row())
 
     def _tell(self, table: str, *row: object) -> None:
         self.told[table] = told(self.told.get(table, 0), row)
 
 
 def told(before: int, row: Row) -> int:
-    """Return the number that stands for a row, and for all before it."""
-    return hash((before, row))
+    """Return the number that stands for a row, and for all before it.
+
+    Text is hashed under a key of the process, and numbers are not: -1 and -2 have one hash. So a row is hashed as text.
+    """
+    return hash((before, repr(row)))

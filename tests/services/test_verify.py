@@ -87,6 +87,8 @@ select ledger, account, unit, debits + (ledger = '<ledger>')::int as debits, cre
   from read_1.true_balances""",
     "grant select on read_1.balances to defter_reader",
 )
+AS_GOOD = 2**61 - 1
+"""Two numbers that differ by this have one hash in Python."""
 OF = "originator_id = '<id>'"
 SEALED = f"{OF} and sequence = (select min(sequence) from journal.seals where {OF} and sequence >= <n>)"
 AFTER_IT = """convert_to(replace(convert_from(state, 'utf8'), '"sequence":<n>', '"sequence":' || <n> + 1), 'utf8')"""
@@ -139,6 +141,10 @@ TAMPERINGS = [
     Tampering("a view that says something else", PLAIN, OTHER_VIEW, "read models"),
     model("the sequence of a posting", f"update read_1.posting_lines set lines[1][1] = lines[1][1] - 1 {A_LINE}"),
     model("the amount of a posting", f"update read_1.posting_lines set lines[1][3] = lines[1][3] + 1 {A_LINE}"),
+    model(
+        "the amount, with its hash kept",
+        f"update read_1.posting_lines set lines[1][3] = lines[1][3] + {AS_GOOD} {A_LINE}",
+    ),
     model("a posting removed", f"delete from read_1.posting_lines {A_LINE}"),
     model("what is held", f"insert into read_1.held_lines values ({PLACE}, 1000, 7)"),
     model("a trial balance", "update read_1.trial_balance set debits = debits + 1 where ledger = '<ledger>'"),
@@ -160,6 +166,7 @@ TAMPERINGS = [
     model("a hold removed", "delete from read_1.holds where ledger = '<ledger>'"),
     model("an ad removed", "delete from read_1.ads where ledger = '<ledger>'"),
     model("what was held before", f"update read_1.held_lines set held = held + 1 where {ONCE_HELD}"),
+    model("held, with its hash kept", f"update read_1.held_lines set held = held + {AS_GOOD} where {ONCE_HELD}"),
     model(
         "an account", "update read_1.account_versions set flags = '{}' where ledger = '<ledger>' and account = 'alice'"
     ),
