@@ -18,9 +18,13 @@ class Unexpected(RuntimeError):
     """
 
     def __init__(self, what: str, remedy: str) -> None:
-        super().__init__(f"{what}\n  remedy: {remedy}")
+        super().__init__(what, remedy)
         self.what = what
         self.remedy = remedy
+
+    def __str__(self) -> str:
+        """Say both, a line each."""
+        return f"{self.what}\n  remedy: {self.remedy}"
 
 
 class WrongSetting(RuntimeError):

@@ -29,7 +29,13 @@ _NOT_SET_UP: Final = (
     errors.InvalidParameterValue,
     errors.InsufficientPrivilege,
 )
-_PASSES: Final = (psycopg.OperationalError, psycopg.InterfaceError, errors.ReadOnlySqlTransaction)
+_PASSES: Final = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    errors.ReadOnlySqlTransaction,
+    errors.IdleInTransactionSessionTimeout,  # this process was suspended inside a transaction
+    errors.TransactionTimeout,
+)
 
 # A connection that is refused comes without its SQLSTATE, so its words must do. A server that says them in another
 # language is waited for instead.

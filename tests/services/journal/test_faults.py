@@ -1,6 +1,8 @@
 """What passes by itself is waited for; what needs a person is named."""
 
 import asyncio
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 
 import psycopg
 import pytest
@@ -14,6 +16,7 @@ PASSING = {
     "53300": "too many connections",
     "57P01": "terminated",
     "40P01": "deadlock",
+    "25P03": "suspended in a transaction",
     "25006": "read only",
 }
 
@@ -50,6 +53,17 @@ async def test_a_table_that_is_gone_is_named_and_not_waited_for(
         await journal.append(opening(standing))
 
     assert named.value.remedy == "run `defter setup`"
+
+
+def test_what_needs_a_person_is_named_by_a_process_that_did_part_of_the_work() -> None:
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool, pytest.raises(Unexpected) as named:
+        pool.submit(meet_something_else).result()
+
+    assert str(named.value) == "another database\n  remedy: look at the DSN"
+
+
+def meet_something_else() -> None:
+    raise Unexpected("another database", "look at the DSN")
 
 
 async def test_an_event_that_is_there_though_nobody_claimed_the_shard_stops_the_writer(
