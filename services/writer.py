@@ -176,11 +176,13 @@ class Writer:
 
     async def _due(self, records: list[Record], stop: asyncio.Event) -> list[Record]:
         """Wait until no record is stamped too far in the future; none is left when stopped before."""
-        if not records or records[-1].at_ms <= self._now_ms() + AHEAD_MS:
+        # The stamps of one batch may be of two leaders, whose clocks differ.
+        latest = max((record.at_ms for record in records), default=0)
+        if latest <= self._now_ms() + AHEAD_MS:
             return records
         _log.error("records from the future", shard=self._inbox.partition, offset=records[0].offset)
         self._readiness.waits(self._part, "the broker's clock is ahead of ours")
-        while records[-1].at_ms > self._now_ms() + AHEAD_MS:
+        while latest > self._now_ms() + AHEAD_MS:
             if stop.is_set():
                 return []
             await asyncio.sleep(self._poll_s)
