@@ -66,7 +66,7 @@ def advance(ledger: Ledger, command: Command, at: str, facts: Facts = NO_FACTS) 
     """
     at = max(at, ledger.at)
     events: list[Event] = []
-    if ledger.expiring and ledger.expiring[0][0] <= at:
+    if ledger.expiring.first <= at:
         events.extend(holds.due(ledger, at))
         for event in events:
             apply(ledger, event)

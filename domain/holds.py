@@ -1,7 +1,6 @@
 """Holds: amounts promised by a source and not yet moved. Placed, then captured in parts, released or expired."""
 
 from collections.abc import Sequence
-from itertools import takewhile
 
 from domain.accounts import out_of_use
 from domain.books import not_admitted, version_of
@@ -78,7 +77,6 @@ def release(ledger: Ledger, command: ReleaseHold, at: str) -> HoldReleased | Com
 
 def due(ledger: Ledger, at: str) -> list[HoldExpired]:
     """Expire the open holds whose time has come, the earliest first, then by id."""
-    overdue = takewhile(lambda expiry: expiry[0] <= at, ledger.expiring)
     return [
         HoldExpired(
             ledger=ledger.name,
@@ -87,7 +85,7 @@ def due(ledger: Ledger, at: str) -> list[HoldExpired]:
             hold=hold,
             movements=_given_back(ledger.holds[hold]),
         )
-        for place, (_, hold) in enumerate(overdue, start=1)
+        for place, (_, hold) in enumerate(ledger.expiring.due(at), start=1)
     ]
 
 

@@ -7,6 +7,7 @@ from the rest (who has which alias, which singleton is open, the market) is not 
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from domain.expiries import Expiries
 from domain.state import Account, Ad, Admission, Book, Hold, Kind, Ledger, Part, Totals, TypeOfAccount, least
 from schemas.values import Policy
 
@@ -121,7 +122,7 @@ def complete(ledger: Ledger) -> None:
             ledger.aliases[account.alias] = account
         if account.state != "closed" and ledger.account_types[account.account_type].singleton:
             ledger.singletons[account.account_type] = account
-    ledger.expiring.extend(sorted((hold.expires_at, hold.id) for hold in ledger.holds.values() if hold.expires_at))
+    ledger.expiring = Expiries((hold.expires_at, hold.id) for hold in ledger.holds.values() if hold.expires_at)
 
 
 def _sides(admission: Admission) -> tuple[list[str], list[str]]:

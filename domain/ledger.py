@@ -4,7 +4,6 @@ Law: the state is a fold of the events and of nothing else, and a fold cannot fa
 start, in replay and in `verify` it is the same.
 """
 
-from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import cache
@@ -123,7 +122,7 @@ def _apply_hold(ledger: Ledger, event: HoldPlaced) -> None:
         totals = ledger.accounts[part.source].totals
         totals.setdefault(_shared(part.unit), Totals()).held += part.remaining
     if hold.expires_at is not None:
-        insort(ledger.expiring, (hold.expires_at, hold.id))
+        ledger.expiring.add((hold.expires_at, hold.id))
 
 
 def _apply_capture(ledger: Ledger, hold: Hold, postings: Sequence[Posting], *, final: bool) -> None:
@@ -141,7 +140,7 @@ def _end(ledger: Ledger, hold: Hold) -> None:
         ledger.accounts[part.source].totals[part.unit].held -= part.remaining
     del ledger.holds[hold.id]
     if hold.expires_at is not None:
-        del ledger.expiring[bisect_left(ledger.expiring, (hold.expires_at, hold.id))]
+        ledger.expiring.remove((hold.expires_at, hold.id))
 
 
 @cache

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Self
 
+from domain.expiries import Expiries
 from schemas.values import Policy
 
 Change = tuple["Account", str, int]
@@ -178,8 +179,8 @@ class Ledger:
     """One self-contained set of accounts.
 
     `sequence` and `at` are those of its last event; 0 and empty before there is one. `singletons` are the open accounts
-    of the types that have one only. `expiring` is (time, hold) of the open holds that expire, in order. `withdrawn` are
-    the ids of ads that are used up. `market` is base, then quote, then the open ads. `whole` has a bit for each
+    of the types that have one only. `expiring` are those of the open holds that expire. `withdrawn`
+    are the ids of ads that are used up. `market` is base, then quote, then the open ads. `whole` has a bit for each
     sequence: whether it is an envelope, or the reversal of one, and so on back.
     """
 
@@ -194,7 +195,7 @@ class Ledger:
     aliases: dict[str, Account] = field(default_factory=dict)
     singletons: dict[str, Account] = field(default_factory=dict)
     holds: dict[str, Hold] = field(default_factory=dict)
-    expiring: list[tuple[str, str]] = field(default_factory=list)
+    expiring: Expiries = field(default_factory=Expiries)
     ads: dict[str, Ad] = field(default_factory=dict)
     withdrawn: set[str] = field(default_factory=set)
     market: dict[str, dict[str, dict[str, Ad]]] = field(default_factory=dict)

@@ -142,9 +142,9 @@ RULE_FAULTS: Final = (
     ),
     Fault(
         "a hold whose time has come stays open",
-        "domain/holds.py",
-        "expiry[0] <= at, ledger.expiring",
-        "expiry[0] < at, ledger.expiring",
+        "domain/expiries.py",
+        "bisect_right(self._all, at,",
+        "bisect_left(self._all, at,",
         ("tests/domain/test_holds.py", VECTORS),
     ),
     Fault(
