@@ -103,7 +103,7 @@ class _Keeping:
             await project(self._settings, self._shard, _Unheard(), generation=known.number)
         except Unexpected as wrong:
             _log.warning("a generation that is not live is kept no more", generation=known.number, why=wrong.what)
-        except Exception:
+        except Exception:  # noqa: BLE001 - the live one goes on, whatever it is
             _log.exception("a generation that is not live is kept no more", generation=known.number)
 
 
