@@ -42,6 +42,9 @@ MOST_BYTES: Final = 1024 * 1024
 OVERLAP_FROM: Final = 100
 """A batch of so many records is followed by the next while it is committed: deciding that one takes milliseconds."""
 
+BREATH: Final = 100
+"""After so many commands others are heard: the group's heartbeat, the commit in flight. Some cost milliseconds each."""
+
 POLL_S: Final = 0.25
 AHEAD_MS: Final = 5 * 60 * 1000
 """A record stamped further than this past our own clock is not decided until it is due."""
@@ -198,8 +201,10 @@ class Writer:
         recalled = await patiently(self._part, lambda: self._journal.recall(wanted), self._readiness)
         self._shard.forget(durable)
         draft = self._shard.begin()
-        for reading in readings:
+        for number, reading in enumerate(readings, start=1):
             self._shard.decide(reading, recalled, draft)
+            if number % BREATH == 0:
+                await asyncio.sleep(0)
         await self._point("decided")
         await self._finish()
         self._count(records, draft)

@@ -12,7 +12,7 @@ from services.kafka.ports import Message
 from services.reading import time_of
 from services.shard import Shard
 from services.simulate import simulate
-from services.writer import AHEAD_MS
+from services.writer import AHEAD_MS, BREATH
 from tests.services.stage import NOW_MS, Stage, opened, pay
 
 
@@ -185,6 +185,29 @@ async def test_a_record_from_the_future_is_not_decided_though_a_leader_with_a_ri
 
     assert "writer 0: the broker's clock is ahead of ours" in waited
     assert not stage.told("early")
+
+
+async def test_others_are_heard_while_a_large_batch_is_decided() -> None:
+    heard, turns, stage = 0, list[int](), Stage()
+
+    async def turn(point: str) -> None:
+        if point == "decided":
+            turns.append(heard)
+
+    async def hear() -> None:
+        nonlocal heard
+        while True:
+            heard += 1
+            await asyncio.sleep(0)
+
+    stage.publish(*opened(), *(pay(f"pay-{number}", "alice", "bob", 1) for number in range(10 * BREATH)))
+    listening = asyncio.create_task(hear())
+
+    await stage.write(stage.writer(point=turn))
+    listening.cancel()
+
+    assert len(turns) == 1
+    assert turns[0] > 10
 
 
 async def test_a_topic_shorter_than_what_was_decided_is_not_read() -> None:
