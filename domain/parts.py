@@ -47,11 +47,17 @@ def taken(ledger: Ledger, remainders: Sequence[Remainder], named: Sequence[Movem
     for movement in named:
         source, destination = ledger.named(movement.source), ledger.named(movement.destination)
         if source is None or destination is None or (source.name, destination.name, movement.unit) not in pots:
-            return objection(
-                Reason.MOVEMENT_NOT_FOUND, source=movement.source, destination=movement.destination, unit=movement.unit
-            )
+            return not_moved(ledger, movement)
         parts.append(Leg(source, destination, movement.unit, movement.amount))
     return _more_than_is_left(pots, parts) or parts
+
+
+def not_moved(ledger: Ledger, named: Movement) -> Objection:
+    """Object to a part of what was never moved. As in every event, an alias gives way to its account, if it has one."""
+    source, destination = (
+        party.name if (party := ledger.named(name)) else name for name in (named.source, named.destination)
+    )
+    return objection(Reason.MOVEMENT_NOT_FOUND, source=source, destination=destination, unit=named.unit)
 
 
 def less(remainders: Sequence[Remainder], legs: Sequence[Remainder]) -> list[Remainder]:

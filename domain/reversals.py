@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from domain.accounts import out_of_use
 from domain.books import not_admitted, version_of
 from domain.facts import Facts
-from domain.parts import Remainder, less, taken
+from domain.parts import Remainder, less, not_moved, taken
 from domain.refusals import Objection, happening, objection, refused
 from domain.state import Change, Ledger
 from domain.transfers import Leg, changes_of, settle, short_of_funds
@@ -59,8 +59,7 @@ def _whole(
 ) -> list[Change] | Objection:
     """Turn the sign of every posting, in order: an envelope has no movements to name."""
     if command.movements:
-        first = command.movements[0]
-        return objection(Reason.MOVEMENT_NOT_FOUND, source=first.source, destination=first.destination, unit=first.unit)
+        return not_moved(ledger, command.movements[0])
     if facts.reversals:
         return _already_reversed(command)
     return [(ledger.accounts[posting.account], posting.unit, -int(posting.amount)) for posting in original.postings]

@@ -1,5 +1,6 @@
 """Reversals, told."""
 
+from schemas.commands import UpdateAccount
 from schemas.events import TransferPosted
 from schemas.reasons import Reason
 from tests.domain.given import (
@@ -9,9 +10,11 @@ from tests.domain.given import (
     CASH,
     QAZ,
     VAULT,
+    capture,
     deposit,
     envelope,
     given,
+    hold,
     moved,
     movement,
     opened,
@@ -49,6 +52,23 @@ def test_parts_add_up_to_no_more_than_was_moved() -> None:
     assert reason is Reason.AMOUNT_EXCEEDS_REMAINING
     assert (details["remaining"], details["requested"]) == ("15", "16")
     assert moved(story.decide(reverse(id="rest"))) == [(BOB, ALICE, 15, QAZ)]
+
+
+def test_what_was_never_moved_is_named_by_account_even_where_an_alias_was_said() -> None:
+    story = given(
+        deposit(ALICE, 100),
+        UpdateAccount(id="u", account=ALICE, alias="@a"),
+        UpdateAccount(id="v", account=BOB, alias="@b"),
+        transfer(ALICE, BOB, 60),
+        hold(movement(ALICE, BOB, 5)),
+    )
+    elsewhere = movement("@b", "@nobody", 1)
+
+    for command in (reverse(elsewhere), capture(elsewhere)):
+        assert story.refusal(command) == (
+            Reason.MOVEMENT_NOT_FOUND,
+            {"source": BOB, "destination": "@nobody", "unit": QAZ},
+        )
 
 
 def test_a_payee_who_has_spent_it_cannot_give_it_back() -> None:
