@@ -19,7 +19,6 @@ _TEXT_OID: Final = 25
 
 _fields: Final = Struct("!h").pack
 _width: Final = lru_cache(maxsize=1 << 16)(Struct("!i").pack)
-_int4: Final = Struct("!ii").pack
 _int8: Final = Struct("!iq").pack
 _list: Final = Struct("!iiiiii").pack
 _table: Final = Struct("!iiiiiiii").pack

@@ -10,7 +10,6 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from .events import TransferPosted
 from .values import AccountName, CommandId, KindName, LedgerName, PostingId, Sequence, Timestamp, Unit, WireNumber
 
 
@@ -49,9 +48,6 @@ class _Posted(Struct, frozen=True, gc=False):
     kind: str
     postings: tuple[_Landed, ...]
 
-
-TRANSFER: Final = str(TransferPosted.__struct_config__.tag)
-"""The tag of the events that hold postings."""
 
 encode_posting: Final[Callable[[AccountPosted], bytes]] = msgspec.json.Encoder().encode
 """Posting to the bytes that are published: compact JSON, fields in the order above."""

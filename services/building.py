@@ -12,6 +12,7 @@ from typing import Final
 from services.journal.ports import Row
 from services.journal.postgres import PostgresJournal
 from services.migrations import PROJECTOR
+from services.patience import Unheard
 from services.projector import Projector
 from services.settings import Settings
 from services.writer import Point, no_point
@@ -98,7 +99,7 @@ class Building:
         journal = _Ending(self._settings.database(shard), shard, pace, target if exactly else None)
         page = PAGE if pace.rate is None else max(min(pace.rate, PAGE), _NEVER_BELOW)
         projector = Projector(
-            journal, self._dsn, _Unheard(), generation=self.number, page=page, pause=_no_pause, point=self.point
+            journal, self._dsn, Unheard(), generation=self.number, page=page, pause=_no_pause, point=self.point
         )
         stop = asyncio.Event()
         running = asyncio.create_task(projector.run(stop))
@@ -133,16 +134,6 @@ class _Ending(PostgresJournal):
     async def changed(self, wait_s: float) -> None:
         """Return at once: whoever builds stops when it is there."""
         await asyncio.sleep(min(wait_s, _LOOK_EVERY_S))
-
-
-class _Unheard:
-    """Readiness of something that nobody waits for."""
-
-    def waits(self, part: str, why: str) -> None:
-        """Say nothing: the log has it."""
-
-    def works(self, part: str) -> None:
-        """Say nothing."""
 
 
 def _no_pause(_: float) -> float:

@@ -17,7 +17,7 @@ from projections.generations import Known, NotPrepared
 from services.errors import Unexpected
 from services.health import STARTING
 from services.journal import answers
-from services.patience import Readiness, patiently
+from services.patience import Readiness, Unheard, patiently
 from services.projector import connected, project
 from services.settings import Settings
 from services.tallies import Tallies
@@ -100,21 +100,11 @@ class _Keeping:
             )
             return
         try:
-            await project(self._settings, self._shard, _Unheard(), generation=known.number)
+            await project(self._settings, self._shard, Unheard(), generation=known.number)
         except Unexpected as wrong:
             _log.warning("a generation that is not live is kept no more", generation=known.number, why=wrong.what)
         except Exception:  # noqa: BLE001 - the live one goes on, whatever it is
             _log.exception("a generation that is not live is kept no more", generation=known.number)
-
-
-class _Unheard:
-    """Readiness of a part whose absence makes nobody wait."""
-
-    def waits(self, part: str, why: str) -> None:
-        """Say nothing."""
-
-    def works(self, part: str) -> None:
-        """Say nothing."""
 
 
 def _to_keep(dsn: str) -> set[Known]:

@@ -34,6 +34,16 @@ class Readiness(Protocol):
         """The part works."""
 
 
+class Unheard:
+    """Readiness of a part that nobody waits for: the log has it."""
+
+    def waits(self, part: str, why: str) -> None:
+        """Say nothing."""
+
+    def works(self, part: str) -> None:
+        """Say nothing."""
+
+
 async def patiently(part: str, call: Callable[[], Awaitable[_Answer]], readiness: Readiness) -> _Answer:
     """Call until there is an answer.
 

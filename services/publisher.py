@@ -18,7 +18,8 @@ from typing import Final
 import structlog
 
 from schemas.cloudevents import attributes
-from schemas.postings import TRANSFER, encode_posting, postings
+from schemas.lean import TRANSFER
+from schemas.postings import encode_posting, postings
 from services.errors import Away, Unexpected
 from services.journal.one_thread import begun
 from services.journal.ports import DeadLetter, Journal, Row

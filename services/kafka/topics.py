@@ -155,10 +155,16 @@ async def delete(kafka: Kafka, names: Collection[str]) -> None:
     """Delete these topics, those that are there, with all that is in them. Raises `Away`, `Unexpected` when refused."""
     client = Client(kafka)
     try:
-        answer = await client.ask(DeleteTopicsRequest(list(names), int(SETUP_S * 1000)), within_s=SETUP_S)
-        for name, code in answer.topic_error_codes:
-            if for_code(code) is not UnknownTopicOrPartitionError:
-                _raise_for(code, name, "is not deleted")
+        async with asyncio.timeout(SETUP_S):
+            answer = await client.ask(DeleteTopicsRequest(list(names), int(SETUP_S * 1000)), within_s=SETUP_S)
+            for name, code in answer.topic_error_codes:
+                if for_code(code) is not UnknownTopicOrPartitionError:
+                    _raise_for(code, name, "is not deleted")
+            # The controller has answered; the brokers hear of it a little later.
+            while (await _described(client, names)).topics:
+                await asyncio.sleep(_PAUSE_S)
+    except TimeoutError:
+        raise Away(f"Kafka at {kafka.servers} does not get the topics deleted within {SETUP_S:g} s") from None
     finally:
         await client.close()
 
