@@ -160,8 +160,7 @@ async def delete(kafka: Kafka, names: Collection[str]) -> None:
             for name, code in answer.topic_error_codes:
                 if for_code(code) is not UnknownTopicOrPartitionError:
                     _raise_for(code, name, "is not deleted")
-            # The controller has answered; the brokers hear of it a little later.
-            while (await _described(client, names)).topics:
+            while (await _described(client, names)).topics:  # noqa: ASYNC110 - the brokers hear of it a little later
                 await asyncio.sleep(_PAUSE_S)
     except TimeoutError:
         raise Away(f"Kafka at {kafka.servers} does not get the topics deleted within {SETUP_S:g} s") from None

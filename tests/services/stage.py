@@ -91,6 +91,51 @@ class Stage:
         return [event for event in events if event.get("command") == command]
 
 
+class Holder:
+    """Holds the journal at the nth time that it comes to a place, until told to go on."""
+
+    def __init__(self, where: str, nth: int) -> None:
+        self.where, self.nth = where, nth
+        self.reached, self.go = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, where: str) -> None:
+        if where == self.where:
+            self.nth -= 1
+            if self.nth == 0:
+                self.reached.set()
+                await self.go.wait()
+
+
+class Running:
+    """A writer that runs beside the test."""
+
+    def __init__(self, stage: Stage, *holders: Holder, overlap_from: int = 1) -> None:
+        async def pause(where: str) -> None:
+            await asyncio.sleep(0)
+            for holder in holders:
+                await holder(where)
+
+        self.stage = stage
+        self.stopping = asyncio.Event()
+        self.writer = stage.writer(pause=pause, overlap_from=overlap_from)
+        self.task = asyncio.create_task(self.writer.run(self.stopping))
+
+    async def until(self, offset: int) -> None:
+        """Wait until everything before `offset` is stored."""
+        while self.stage.store.standing.next < offset and not self.task.done():
+            await asyncio.sleep(0)
+
+    async def stop(self) -> None:
+        self.stopping.set()
+        await self.task
+
+
+async def let_run() -> None:
+    """Let everything that can go on, go on."""
+    for _ in range(200):
+        await asyncio.sleep(0)
+
+
 def opened() -> list[dict[str, object]]:
     """Give commands that open a ledger with two users, of whom alice has 1000 QAZ."""
     return [

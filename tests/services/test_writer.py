@@ -13,7 +13,7 @@ from services.reading import time_of
 from services.shard import Shard
 from services.simulate import simulate
 from services.writer import AHEAD_MS, BREATH
-from tests.services.stage import NOW_MS, Stage, opened, pay
+from tests.services.stage import NOW_MS, Holder, Running, Stage, let_run, opened, pay
 
 
 async def test_what_is_decided_is_stored_together_with_the_place_to_go_on_from() -> None:
@@ -255,48 +255,3 @@ def random_payments(chance: random.Random, count: int) -> list[dict[str, object]
         if chance.random() < 0.2:
             payments.append(reverse(f"r{number}", command))
     return payments
-
-
-class Holder:
-    """Holds the journal at the nth time that it comes to a place, until told to go on."""
-
-    def __init__(self, where: str, nth: int) -> None:
-        self.where, self.nth = where, nth
-        self.reached, self.go = asyncio.Event(), asyncio.Event()
-
-    async def __call__(self, where: str) -> None:
-        if where == self.where:
-            self.nth -= 1
-            if self.nth == 0:
-                self.reached.set()
-                await self.go.wait()
-
-
-class Running:
-    """A writer that runs beside the test."""
-
-    def __init__(self, stage: Stage, *holders: Holder, overlap_from: int = 1) -> None:
-        async def pause(where: str) -> None:
-            await asyncio.sleep(0)
-            for holder in holders:
-                await holder(where)
-
-        self.stage = stage
-        self.stopping = asyncio.Event()
-        self.writer = stage.writer(pause=pause, overlap_from=overlap_from)
-        self.task = asyncio.create_task(self.writer.run(self.stopping))
-
-    async def until(self, offset: int) -> None:
-        """Wait until everything before `offset` is stored."""
-        while self.stage.store.standing.next < offset and not self.task.done():
-            await asyncio.sleep(0)
-
-    async def stop(self) -> None:
-        self.stopping.set()
-        await self.task
-
-
-async def let_run() -> None:
-    """Let everything that can go on, go on."""
-    for _ in range(200):
-        await asyncio.sleep(0)
