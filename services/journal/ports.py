@@ -163,7 +163,10 @@ class Journal(Protocol):
         ...
 
     async def read(self, after: int, most: int) -> list[Row]:
-        """Read up to `most` events after the position `after`. Raises `Away`."""
+        """Read up to `most` events after the position `after`. Only an empty answer says that there are no more.
+
+        Raises `Away`.
+        """
         ...
 
     async def dead_letters(self, after: int, most: int) -> list[DeadLetter]:

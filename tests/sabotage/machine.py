@@ -160,9 +160,8 @@ PUBLISHER_FAULTS: Final = (
     Fault(
         "after a failed send it goes on as if all were sent",
         "services/publisher.py",
-        "                lost = True\n            else",
-        "                self.progress.position = rows[-1].position if rows else self.progress.position\n"
-        "                rows = []\n            else",
+        "asked_again[self._part] += 1\n                lost = True",
+        "self.progress.position = rows[-1].position if rows else self.progress.position\n                rows = []",
         (f"{PUBLISHER}::test_after_a_failed_send_the_tail_is_read_again_and_nothing_is_left_out",),
     ),
 )

@@ -9,6 +9,7 @@ import pytest
 
 from services.errors import Away, Unexpected
 from services.journal.memory import MemoryJournal
+from services.journal.ports import Row
 from services.kafka.lists import ListOutbox, ListTopic
 from services.kafka.ports import Message
 from services.publisher import Publisher, cloud_headers, plain_headers
@@ -81,6 +82,15 @@ async def test_a_journal_with_other_bytes_at_that_position_stops_the_publisher()
 
     with pytest.raises(Unexpected, match="restored"):
         await outputs.publish()
+
+
+async def test_nothing_is_waited_for_before_an_answer_was_empty() -> None:
+    stage, outputs = await played()
+    outputs.journal = PagesOfTwo(stage.store)
+
+    await outputs.publish()
+
+    assert [record.value for record in outputs.events.read(0)] == stage.events()
 
 
 async def test_postings_are_published_one_by_one_before_the_events_that_they_are_of() -> None:
@@ -163,11 +173,26 @@ class FailingOutbox(ListOutbox):
         raise Away("the broker is gone")
 
 
+class PagesOfTwo(MemoryJournal):
+    """Its events are so heavy that two of them make a page."""
+
+    async def read(self, after: int, most: int) -> list[Row]:
+        """Read events, and remember what came."""
+        self.last = await super().read(after, min(most, 2))
+        return self.last
+
+    async def changed(self, wait_s: float) -> None:
+        """Wait, where that is right."""
+        assert not self.last, "there may be more"
+        await super().changed(wait_s)
+
+
 class Outputs:
     """The two topics that a publisher writes."""
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
+        self.journal: MemoryJournal | None = None
         self.events = ListTopic(lambda: NOW_MS)
         self.letters = ListTopic(lambda: NOW_MS)
         self.fails_after: int | None = None
@@ -177,9 +202,8 @@ class Outputs:
 
     async def publish(self) -> None:
         """Let a publisher send all that is there, then stop it."""
-        journal = MemoryJournal(self.stage.store)
         publisher = Publisher(
-            journal,
+            self.journal or MemoryJournal(self.stage.store),
             FailingOutbox(self),
             ListOutbox(self.letters),
             "commands",
