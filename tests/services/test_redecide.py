@@ -10,6 +10,7 @@ from services.errors import Unexpected
 from services.journal.memory import MemoryJournal, MemoryStore
 from services.kafka.lists import ListInbox, ListTopic
 from services.kafka.ports import Message, Record
+from services.publisher import Headers, cloud_headers, plain_headers
 from services.verify import published
 from services.verify.fault import Check, Fault
 from services.verify.redecide import Redecided, Release, redecide
@@ -130,13 +131,11 @@ async def records(topic: ListTopic) -> AsyncIterator[Record]:
         yield record
 
 
-def publish(stage: Stage, places: Sequence[int]) -> ListTopic:
+def publish(stage: Stage, places: Sequence[int], headers: Headers = plain_headers) -> ListTopic:
     """Publish these events, as the publisher does."""
     topic = ListTopic(lambda: 0)
     for row in (stage.store.rows[place] for place in places):
-        said = (("ledger", row.ledger), ("sequence", str(row.sequence)), ("position", str(row.position)))
-        headers = [(name, value.encode()) for name, value in said]
-        topic.append([Message(row.ledger.encode(), row.data, headers)])
+        topic.append([Message(row.ledger.encode(), row.data, headers(row))])
     return topic
 
 
@@ -169,3 +168,15 @@ async def test_what_was_published_otherwise_is_found(stage: Stage) -> None:
     assert (other.ledger, other.sequence) == (stage.store.rows[PLACE].ledger, stage.store.rows[PLACE].sequence)
     assert more is not None
     assert "the journal has not" in more.detail
+
+
+async def test_events_may_be_cloudevents_from_some_place_on_but_no_header_may_be_missing(stage: Stage) -> None:
+    places = range(len(stage.store.rows))
+    topic = publish(stage, places, lambda row: (plain_headers if row.position < 30 else cloud_headers)(row))
+    wrong = publish(stage, places, lambda row: cloud_headers(row)[:-1])
+
+    found = await published.compare(MemoryJournal(stage.store), records(wrong))
+
+    assert await published.compare(MemoryJournal(stage.store), records(topic)) is None
+    assert found is not None
+    assert "other headers" in found.detail
