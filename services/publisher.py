@@ -3,14 +3,18 @@
 Where it is wanted, the postings of a page of events go to `postings` before the page itself goes to `events`. So a
 crash in between repeats postings, and leaves none out.
 
-Law: in order, at least once, and nothing left out. The checkpoint is the tail of the output itself: the last `position`
-on `events`, the last `offset` on `dead-letters`. So a crash between sending and noting cannot be told from one before
+Law: in order, at least once, and nothing left out. The checkpoint is the tail of the output itself: the last event on
+`events`, the last `offset` on `dead-letters`. So a crash between sending and noting cannot be told from one before
 sending, and under load nothing is written to the database.
+
+The last event is known by its ledger and sequence: a journal that was restored and decided again has the same events
+in the same order, but not at the same positions, for what PostgreSQL skipped before it need not skip again.
 
 What happens next is the business of subscribers; they drop duplicates by (`ledger`, `sequence`).
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -38,6 +42,8 @@ while a smaller one is sent is read together afterwards."""
 
 LETTERS: Final = 200
 
+_SEQUENCE: Final = re.compile(rb"[1-9][0-9]{0,17}")
+
 Scatter = Callable[[Sequence[Message]], Awaitable[None]]
 """Sends messages, those of one key in order, and returns when all are acknowledged. May raise `Away`."""
 
@@ -53,6 +59,13 @@ def plain_headers(row: Row) -> tuple[tuple[str, bytes], ...]:
 def cloud_headers(row: Row) -> tuple[tuple[str, bytes], ...]:
     """Tell the place of an event, and what makes a CloudEvent of it."""
     return (*plain_headers(row), *attributes(row.ledger, row.sequence, row.tag, row.data))
+
+
+def place_of(record: Record) -> tuple[str, int] | None:
+    """Tell ledger and sequence of an event that was published; None where the record says none. First headers count."""
+    said = dict(reversed(record.headers))
+    ledger, sequence = said.get("ledger"), said.get("sequence") or b""
+    return (ledger.decode(errors="replace"), int(sequence)) if ledger and _SEQUENCE.fullmatch(sequence) else None
 
 
 @dataclass(slots=True)
@@ -139,21 +152,24 @@ class Publisher:
     async def _resume(self, start: int) -> None:
         """Find the place to go on from, in the outputs themselves."""
         last = await self._events.tail()
-        self.progress.position = start if last is None else _number(last, "position")
-        if last is not None:
-            await self._same_journal(last)
+        self.progress.position = start if last is None else await self._stored(last)
         self._letters_due = 0.0
         letter = await self._letters.tail()
         self.progress.letter = -1 if letter is None else _number(letter, "offset")
 
-    async def _same_journal(self, last: Record) -> None:
-        position = self.progress.position
-        rows = await self._journal.read(position - 1, 1)
-        if not rows or rows[0].position != position or rows[0].data != last.value:
+    async def _stored(self, last: Record) -> int:
+        """Give the position at which the journal has what was published last."""
+        place = place_of(last)
+        if place is None:
+            raise _not_ours(last, "ledger and sequence")
+        ledger, sequence = place
+        row = await self._journal.event(ledger, sequence)
+        if row is None or row.data != last.value:
             raise Unexpected(
-                f"the last event published, position {position} at offset {last.offset}, is not in the journal",
+                f"event {sequence} of ledger {ledger}, published last, at offset {last.offset}, is not in the journal",
                 "the database was restored from before it: restore one that has what subscribers have seen",
             )
+        return row.position
 
     async def _send(self, rows: Sequence[Row]) -> list[Row]:
         """Send a page of events. Where it is large the next one is read meanwhile, and given."""
@@ -211,7 +227,11 @@ def _number(record: Record, name: str) -> int:
     for header, value in record.headers:
         if header == name and value is not None:
             return int(value)
-    raise Unexpected(
-        f"the last record, at offset {record.offset}, has no header {name}",
+    raise _not_ours(record, name)
+
+
+def _not_ours(record: Record, missing: str) -> Unexpected:
+    return Unexpected(
+        f"the last record, at offset {record.offset}, has no header {missing}",
         "something else wrote to this topic: give Defter topics of its own, or another DEFTER_PREFIX",
     )

@@ -7,25 +7,32 @@ to move. It asks no process, so it tells the truth about those that do not answe
 import asyncio
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
+from uuid import UUID
 
 import psycopg
 from msgspec import Struct
 
 from services.journal import answers
 from services.journal.connection import parameters
+from services.journal.recorder import ledger_id, of_shard
 from services.kafka.outbox import KafkaOutbox
 from services.kafka.partition import Partition
+from services.kafka.ports import Record
 from services.kafka.topics import Topics
 from services.lag import NOTHING, Reached, behind_on, undecided
+from services.publisher import place_of
 from services.settings import Settings
 from services.tallies import Behind, Lag
 
 APART_S: Final = 1.0
 
 _PROCESS: Final = re.compile(r"defter-(writer|publisher|projector|ticker)\b.*?-(\d+)(-lock)?")
+
+_PUBLISHED: Final = """
+select notification_id from journal.shard_{shard}_events where originator_id = %s and originator_version = %s"""
 
 _HOW_FAR: Final = """
 select next, replied, (select coalesce(max(notification_id), 0) from journal.shard_{shard}_events)
@@ -146,10 +153,9 @@ async def _sample(settings: Settings, shard: int) -> _Sample:
         at_s = time.monotonic()
         # From the end of the way to its beginning, so that what moves meanwhile is seen as a lag rather than as a lead.
         projected = await asyncio.to_thread(_projected, settings, shard)
-        published, lettered = await asyncio.gather(_tail(outputs[0], "position"), _tail(outputs[1], "offset"))
-        published = max(published, 0)
-        kept = await asyncio.to_thread(_kept, settings, shard, Reached(published, lettered), Reached(projected))
-        (following, replied, position), (unpublished, letters), (unprojected, _), dead = kept
+        tails = await asyncio.gather(*(output.tail() for output in outputs))
+        kept = await asyncio.to_thread(_kept, settings, shard, tails, Reached(projected))
+        (following, replied, position), published, (unpublished, letters), (unprojected, _), dead = kept
         waiting = await undecided(commands, following)
         return _Sample(
             at_s,
@@ -168,24 +174,36 @@ async def _sample(settings: Settings, shard: int) -> _Sample:
         await asyncio.gather(commands.close(), *(output.close() for output in outputs))
 
 
-async def _tail(output: KafkaOutbox, header: str) -> int:
-    """Return what the last record of an output says of its own place; -1 where there is none."""
-    record = await output.tail()
+def _said(record: Record | None, header: str, nothing: int) -> int:
+    """Return what the last record of an output says of its own place."""
     said = next((value for name, value in record.headers if name == header), None) if record else None
-    return int(said) if said is not None else -1
+    return int(said) if said is not None else nothing
+
+
+def _published(connection: psycopg.Connection[Any], shard: int, last: Record | None) -> int:
+    """Return where the journal has what was published last; where it has not, the position that was published."""
+    place = place_of(last) if last else None
+    if place:
+        arguments = UUID(bytes=ledger_id(place[0])), place[1]
+        row = connection.execute(of_shard(_PUBLISHED, shard), arguments).fetchone()
+        if row:
+            return int(row[0])
+    return _said(last, "position", 0)
 
 
 def _kept(
-    settings: Settings, shard: int, published: Reached, projected: Reached
-) -> tuple[tuple[int, int, int], Behind, Behind, dict[str, int]]:
-    """Return how far the journal has come, what of it waits for publisher and projector, and the dead letters in it."""
+    settings: Settings, shard: int, tails: Sequence[Record | None], projected: Reached
+) -> tuple[tuple[int, int, int], int, Behind, Behind, dict[str, int]]:
+    """Return how far journal and publisher have come, what waits for publisher and projector, and the dead letters."""
     with _connected(settings.database(shard)) as connection:
         dead = dict(connection.execute(_DEAD, (shard,)).fetchall())
         row = connection.execute(_HOW_FAR.replace("{shard}", str(shard)).encode()).fetchone()
         assert row is not None, f"shard {shard} has no row in journal.offsets"
         following, replied, position = row
-        behind = behind_on(connection, shard, published), behind_on(connection, shard, projected)
-        return (following, replied, position), *behind, dead
+        published = _published(connection, shard, tails[0])
+        unpublished = behind_on(connection, shard, Reached(published, _said(tails[1], "offset", -1)))
+        unprojected = behind_on(connection, shard, projected)
+        return (following, replied, position), published, unpublished, unprojected, dead
 
 
 def _projected(settings: Settings, shard: int) -> int:

@@ -5,6 +5,7 @@ restart and a takeover can be played on it. Nothing here keeps time by itself; `
 """
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import NamedTuple
 
@@ -181,7 +182,14 @@ class MemoryJournal:
     async def read(self, after: int, most: int) -> list[Row]:
         """Read events. See `Journal.read`."""
         await self._pause("read")
-        return self._store.rows[after : after + most]
+        rows = self._store.rows
+        first = bisect_right(rows, after, key=lambda row: row.position)
+        return rows[first : first + most]
+
+    async def event(self, ledger: str, sequence: int) -> Row | None:
+        """Read the event at a place. See `Journal.event`."""
+        await self._pause("read")
+        return next((row for row in self._store.rows if (row.ledger, row.sequence) == (ledger, sequence)), None)
 
     async def dead_letters(self, after: int, most: int) -> list[DeadLetter]:
         """Read dead letters. See `Journal.dead_letters`."""

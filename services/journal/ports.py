@@ -169,6 +169,10 @@ class Journal(Protocol):
         """
         ...
 
+    async def event(self, ledger: str, sequence: int) -> Row | None:
+        """Read the event at a place, wherever it is stored; None where there is none. Raises `Away`."""
+        ...
+
     async def dead_letters(self, after: int, most: int) -> list[DeadLetter]:
         """Read up to `most` dead letters of offsets after `after` (-1 for all). Raises `Away`."""
         ...

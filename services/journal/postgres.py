@@ -101,6 +101,12 @@ class PostgresJournal:
             lambda: self._with(lambda connection: reading.events(connection, self._shard, after, most))
         )
 
+    async def event(self, ledger: str, sequence: int) -> Row | None:
+        """Read the event at a place. See `Journal.event`."""
+        return await self._reading.run(
+            lambda: self._with(lambda connection: reading.event(connection, self._shard, ledger, sequence))
+        )
+
     async def dead_letters(self, after: int, most: int) -> list[DeadLetter]:
         """Read dead letters. See `Journal.dead_letters`."""
         return await self._reading.run(

@@ -3,6 +3,7 @@
 from contextlib import nullcontext
 from functools import partial
 from typing import Any, Final
+from uuid import UUID
 
 from psycopg.rows import tuple_row
 
@@ -16,6 +17,10 @@ _EVENTS: Final = """
 select events.notification_id, ledgers.name, events.originator_version, events.topic, events.state
   from journal.shard_{shard}_events as events join journal.ledgers using (originator_id)
  where events.notification_id > %b order by events.notification_id limit %b"""
+
+_EVENT: Final = """
+select notification_id, topic, state from journal.shard_{shard}_events
+ where originator_id = %b and originator_version = %b"""
 
 _DEAD_LETTERS: Final = """
 select "offset", at_ms, key, value, headers, reason, detail from journal.dead_letters
@@ -73,6 +78,14 @@ def events(connection: Connection, shard: int, after: int, most: int) -> list[Ro
         after = part[-1].position
         weight += sum([len(row.data) for row in part])
     return rows
+
+
+def event(connection: Connection, shard: int, ledger: str, sequence: int) -> Row | None:
+    """Return the event at a place."""
+    place = (UUID(bytes=ledger_id(ledger)), sequence)
+    with connection.cursor(binary=True, row_factory=tuple_row) as cursor:
+        found = cursor.execute(of_shard(_EVENT, shard), place).fetchone()
+    return Row(found[0], ledger, sequence, *found[1:]) if found else None
 
 
 def dead_letters(connection: Connection, shard: int, after: int, most: int) -> list[DeadLetter]:

@@ -78,7 +78,11 @@ _REPLY_TO: Final = {"reply-to": _text("an existing topic to which the outcome is
 _PLACE: Final = {
     "ledger": _text("the same as in the event"),
     "sequence": _text("the same as in the event", pattern=_NUMBER),
-    "position": _text("place in the shard's journal; grows, and may skip", pattern=_NUMBER),
+    "position": _text(
+        "place in the shard's journal; grows, and may skip, but may go back where the database was restored: "
+        "the order is that of the sequences",
+        pattern=_NUMBER,
+    ),
 }
 _CLOUD: Final = {
     "ce_specversion": _text("with `DEFTER_CLOUDEVENTS=1`, as all that begin with `ce_`: a CloudEvent", const="1.0"),

@@ -2,17 +2,21 @@
 
 Law: a message may come twice, for delivery is at least once; none may be missing between others, and none be there that
 the journal has not. What is not published yet is not missing, and a topic that was taken anew begins where it begins.
+An event is known by its ledger and sequence. The position that it was published with may be another than it has now:
+a journal that was restored and decided again has the same events in the same order, at whatever positions there were.
 """
 
+import re
 from collections.abc import AsyncIterator
 from typing import Final
 
 from services.journal.ports import Journal, Row
 from services.kafka.ports import Record
-from services.publisher import cloud_headers, plain_headers
+from services.publisher import cloud_headers, place_of, plain_headers
 from services.verify.fault import Check, Fault
 
 _PAGE: Final = 5000
+_NUMBER: Final = re.compile(rb"[1-9][0-9]{0,18}")
 
 
 async def compare(journal: Journal, records: AsyncIterator[Record]) -> Fault | None:
@@ -28,43 +32,40 @@ async def compare(journal: Journal, records: AsyncIterator[Record]) -> Fault | N
     Raises:
         Away: PostgreSQL or Kafka does not answer.
     """
-    begun, last = False, 0
+    last = 0
     coming: list[Row] = []
     async for record in records:
-        position = _position(record)
-        if begun and position <= last:
-            row = next(iter(await journal.read(position - 1, 1)), None)
+        if last and not coming:
+            coming = (await journal.read(last, _PAGE))[::-1]
+        expected = coming[-1] if coming else None
+        place = place_of(record)
+        if expected and (expected.ledger, expected.sequence) == place:
+            row: Row | None = coming.pop()
         else:
-            if not coming:
-                coming = (await journal.read(last if begun else position - 1, _PAGE))[::-1]
-            row = coming.pop() if coming else None
-            begun, last = True, position
-        if fault := _difference(row, record, position):
-            return fault
+            row = await journal.event(*place) if place else None
+            if row and expected and row.position > expected.position:
+                detail = f"it is not on the events topic, {_where(record)} has {row.sequence} of ledger {row.ledger}"
+                return Fault(Check.PUBLISHED, expected.ledger, expected.sequence, detail)
+        if row is None:
+            ledger, sequence = place or (None, None)
+            return Fault(Check.PUBLISHED, ledger, sequence, f"the journal has not what {_where(record)} has")
+        if difference := _difference(row, record):
+            return Fault(Check.PUBLISHED, row.ledger, row.sequence, f"{_where(record)} has {difference}")
+        last = max(last, row.position)
     return None
 
 
-def _difference(row: Row | None, record: Record, position: int) -> Fault | None:
-    where = f"offset {record.offset} of the events topic"
-    if row is None or (row.position > position):
-        return Fault(Check.PUBLISHED, _ledger(record), None, f"{where} has position {position}, the journal has not")
-    if row.position < position:
-        detail = f"position {row.position} is not on the events topic: {where} has {position}"
-        return Fault(Check.PUBLISHED, row.ledger, row.sequence, detail)
+def _difference(row: Row, record: Record) -> str | None:
     if record.value != row.data:
-        return Fault(Check.PUBLISHED, row.ledger, row.sequence, f"{where} has other bytes than the journal")
+        return "other bytes than the journal"
+    said = dict(record.headers).get("position") or b""
+    published = row._replace(position=int(said) if _NUMBER.fullmatch(said) else -1)
+    headers = tuple(record.headers)
     # Whoever sets DEFTER_CLOUDEVENTS, or takes it back, changes only what is published from then on.
-    if tuple(record.headers) != plain_headers(row) and tuple(record.headers) != cloud_headers(row):
-        return Fault(Check.PUBLISHED, row.ledger, row.sequence, f"{where} has other headers: {record.headers}")
+    if headers != plain_headers(published) and headers != cloud_headers(published):
+        return f"other headers: {record.headers}"
     return None
 
 
-def _position(record: Record) -> int:
-    """Read the header; -1 where it holds no position."""
-    said = dict(record.headers).get("position") or b""
-    return int(said) if said.isdigit() else -1
-
-
-def _ledger(record: Record) -> str | None:
-    said = dict(record.headers).get("ledger")
-    return said.decode(errors="replace") if said else None
+def _where(record: Record) -> str:
+    return f"offset {record.offset} of the events topic"

@@ -153,8 +153,8 @@ PUBLISHER_FAULTS: Final = (
     Fault(
         "the tail of the output is compared with nothing",
         "services/publisher.py",
-        "            await self._same_journal(last)",
-        "            pass",
+        "if row is None or row.data != last.value:",
+        "if row is None:",
         (PUBLISHER,),
     ),
     Fault(

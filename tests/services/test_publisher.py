@@ -73,7 +73,24 @@ async def test_a_journal_that_does_not_have_what_was_published_stops_the_publish
         await outputs.publish()
 
 
-async def test_a_journal_with_other_bytes_at_that_position_stops_the_publisher() -> None:
+@pytest.mark.parametrize(("before", "now"), [(0, 32), (32, 0)])
+async def test_what_was_published_last_is_found_again_wherever_a_restored_journal_has_it(before: int, now: int) -> None:
+    lost, outputs = await played()
+    skip(lost, before)
+    await outputs.publish()
+    restored, _ = await played()
+    skip(restored, now)
+    restored.publish(pay("more", "alice", "bob", 1))
+    await restored.write()
+    outputs.stage = restored
+
+    await outputs.publish()
+
+    assert [record.value for record in outputs.events.read(0)] == restored.events()
+    assert dict(outputs.events.read(0)[-1].headers)["position"] == b"%d" % (now + 7)
+
+
+async def test_a_journal_with_other_bytes_at_that_place_stops_the_publisher() -> None:
     _, outputs = await played()
     await outputs.publish()
     other, _ = await played()
@@ -154,6 +171,11 @@ async def test_events_may_be_cloudevents_with_the_same_bytes() -> None:
         ("ce_time", at),
         ("content-type", b"application/json"),
     ]
+
+
+def skip(stage: Stage, positions: int) -> None:
+    """Have the journal skip so many positions before its first event, as PostgreSQL may after a crash."""
+    stage.store.rows = [row._replace(position=row.position + positions) for row in stage.store.rows]
 
 
 class FailingOutbox(ListOutbox):

@@ -8,6 +8,7 @@ import pytest
 
 from services.errors import Unexpected
 from services.journal.memory import MemoryJournal, MemoryStore
+from services.journal.ports import Row
 from services.kafka.lists import ListInbox, ListTopic
 from services.kafka.ports import Message, Record
 from services.publisher import Headers, cloud_headers, plain_headers
@@ -180,3 +181,33 @@ async def test_events_may_be_cloudevents_from_some_place_on_but_no_header_may_be
     assert await published.compare(MemoryJournal(stage.store), records(topic)) is None
     assert found is not None
     assert "other headers" in found.detail
+
+
+def skipping(rows: Sequence[Row], positions: int) -> list[Row]:
+    """Give the rows as they are stored where so many positions were skipped in between."""
+    return [*rows[:20], *(row._replace(position=row.position + positions) for row in rows[20:])]
+
+
+@pytest.mark.parametrize(("before", "now"), [(0, 32), (32, 0), (7, 32)])
+async def test_another_position_alone_is_no_fault(stage: Stage, before: int, now: int) -> None:
+    rows = stage.store.rows
+    stage.store.rows = skipping(rows, before)
+    repeated = publish(stage, [*range(50), *range(45, len(rows))])
+    missing = publish(stage, [*range(50), *range(51, len(rows))])
+    stage.store.rows = skipping(rows, now)
+
+    found = await published.compare(MemoryJournal(stage.store), records(missing))
+
+    assert await published.compare(MemoryJournal(stage.store), records(repeated)) is None
+    assert found is not None
+    assert (found.ledger, found.sequence) == (rows[50].ledger, rows[50].sequence)
+
+
+async def test_a_message_of_no_event_is_found(stage: Stage) -> None:
+    topic = publish(stage, range(10))
+    topic.append([Message(None, b"{}", [("sequence", b"x")])])
+
+    found = await published.compare(MemoryJournal(stage.store), records(topic))
+
+    assert found is not None
+    assert found.detail == "the journal has not what offset 10 of the events topic has"

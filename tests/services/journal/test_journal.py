@@ -108,6 +108,15 @@ async def test_reading_begins_after_a_position_and_stops_at_the_limit(shard: Sha
     assert [row async for page in journal.load(second.position, 1) for row in page][:1] == [third]
 
 
+async def test_an_event_is_found_by_its_place(shard: Shard) -> None:
+    journal = shard.open()
+    await journal.append(opening(await journal.claim(RULES)))
+
+    assert [await journal.event("main", row.sequence) for row in await rows(journal)] == await rows(journal)
+    assert await journal.event("main", 4) is None
+    assert await journal.event("other", 1) is None
+
+
 async def test_a_known_id_is_recalled_and_an_unknown_one_is_absent(shard: Shard) -> None:
     journal = shard.open()
     await journal.append(opening(await journal.claim(RULES)))
