@@ -23,7 +23,7 @@ from services.migrations import PUBLISHER
 from services.patience import Readiness, patiently
 from services.publisher import Publisher, cloud_headers, plain_headers
 from services.settings import Settings
-from services.setup import Installed, check_shard
+from services.setup import Installed, check_shard, gone
 from services.tallies import Tallies
 from services.writer import Point, no_point
 
@@ -79,6 +79,7 @@ class _Outputs:
     def __init__(self, settings: Settings, installed: Installed, shard: int, resources: AsyncExitStack) -> None:
         topics, kafka = installed.topics, settings.brokers()
         self._settings = settings
+        self._installed = installed
         self._shard = shard
         self.events, self.letters = (KafkaOutbox(kafka, topic, shard) for topic in (topics.events, topics.dead_letters))
         self.scatter = Scatter(kafka, topics.postings) if settings.postings else None
@@ -102,11 +103,14 @@ class _Outputs:
 
         Raises:
             Away: a dependency does not answer.
-            Unexpected: the topic is another one, or its records are gone.
+            Unexpected: the topic is gone or another one, or its records are gone.
         """
         cluster = await describe(self._settings.brokers(), self._emptied)
         for name, emptied in self._emptied.items():
-            output = Output(name, str(cluster.topics[name].id), cluster.id)
+            topic = cluster.topics.get(name)
+            if topic is None:
+                raise gone(self._installed, name, cluster)
+            output = Output(name, str(topic.id), cluster.id)
             await note_output(self._settings.database(self._shard), self._shard, output, instead=chosen)
             partition = await emptied()
             if partition is not None and not chosen:

@@ -232,12 +232,17 @@ def _differences(noted: Installed, settings: Settings, cluster: Cluster) -> Iter
     for name, known in zip(noted.topics.all(postings=settings.postings), wanted, strict=False):
         topic = cluster.topics.get(name)
         if topic is None:
-            yield Unexpected(f"Kafka cluster {cluster.id} has no topic {name} any more", _remedy(noted, name))
+            yield gone(noted, name, cluster)
         elif str(topic.id) != known:
             yield Unexpected(
                 f"topic {name} was deleted and made anew: its id is {topic.id}, the database knows {known}",
                 _remedy(noted, name),
             )
+
+
+def gone(noted: Installed, name: str, cluster: Cluster) -> Unexpected:
+    """Say that a topic is not there any more, and what to do."""
+    return Unexpected(f"Kafka cluster {cluster.id} has no topic {name} any more", _remedy(noted, name))
 
 
 def _remedy(noted: Installed, name: str) -> str:

@@ -14,12 +14,16 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
 from aiokafka.structs import TopicPartition
 
+from services.errors import Unexpected
 from services.kafka.ports import Message
 from services.kafka.topics import create, delete, describe
 from services.migrations import NEWEST
+from services.publishing import publish
 from services.settings import Secret, Settings
-from services.setup import setup
+from services.setup import check_installation, setup
+from services.tallies import Tallies
 from tests.services.cli.program import DEFTER, Program
+from tests.services.stage import Calm
 from tests.system.conftest import MakeHouse
 from tests.system.house import House
 
@@ -98,6 +102,18 @@ async def test_a_missing_topic(make_house: MakeHouse, process: str) -> None:
     assert f"no topic {house.topics.events} any more" in said
     assert "remedy: the journal is whole" in said
     assert "defter setup --accept-topics" in said
+
+
+async def test_a_topic_that_went_while_a_publisher_stood_by(make_house: MakeHouse) -> None:
+    house = await make_house()
+    installed = await check_installation(house.settings)
+    await delete(house.kafka, [house.topics.dead_letters])
+    await until_there_are(house, house.topics.dead_letters, 0)
+
+    with pytest.raises(Unexpected, match=f"no topic {house.topics.dead_letters} any more") as refused:
+        await publish(house.settings, installed, 0, Calm(), Tallies())
+
+    assert "defter setup --accept-topics" in refused.value.remedy
 
 
 async def test_an_events_topic_made_anew_is_filled_again_when_somebody_says_so(make_house: MakeHouse) -> None:
