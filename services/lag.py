@@ -49,6 +49,8 @@ class _Dated(Struct):
 async def undecided(commands: Partition, following: int) -> Lag:
     """Look what waits for the writer of a partition.
 
+    Ends of transactions take offsets too, so the number of messages may be a little larger than there are commands.
+
     Args:
         commands: the partition.
         following: the offset that is decided next.
@@ -58,10 +60,8 @@ async def undecided(commands: Partition, following: int) -> Lag:
         Unexpected: the partition does not hold that place.
     """
     waiting = (await commands.bounds()).end - following
-    if waiting <= 0:
-        return NOTHING
-    oldest = await commands.at(following)
-    return Lag(waiting, _age_s(oldest.at_ms / 1000))
+    oldest = await commands.first(following) if waiting > 0 else None
+    return Lag(waiting, _age_s(oldest.at_ms / 1000)) if oldest else NOTHING
 
 
 async def behind(dsn: str, role: str, shard: int, reached: Callable[[], Reached]) -> Behind:

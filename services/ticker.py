@@ -111,8 +111,13 @@ class Ticker:
         """Ask once for every ledger with holds due, if the shard has read all that was asked before."""
         if self._end is None:
             self._end = (await self._patiently(self._commands.bounds)).end
-        if (await self._patiently(self._journal.standing)).next < self._end:
-            return
+        following = (await self._patiently(self._journal.standing)).next
+        if following < self._end:
+            waiting = await self._patiently(partial(self._commands.first, following))
+            if waiting is not None and waiting.offset < self._end:
+                return
+            # Nothing but ends of transactions: no record ever moves the shard past them.
+            self._end = following
         self._seen = Counter({due: self._seen[due] + 1 for due in await self._patiently(self._due)})
         ticks = [_tick(due.ledger) for due, passes in self._seen.items() if _again(passes)]
         if ticks:

@@ -131,6 +131,10 @@ class ListOutbox:
         """Tell what the partition holds now."""
         return self._topic.bounds()
 
+    async def first(self, offset: int) -> Record | None:
+        """Read the first record from `offset` on; None where there is none. Raises `Unexpected` outside."""
+        return next(iter(self._topic.read(offset, 1)), None)
+
     async def send(self, messages: Sequence[Message]) -> None:
         """Send all, in this order."""
         self._topic.append(messages)

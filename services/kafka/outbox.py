@@ -52,6 +52,10 @@ class KafkaOutbox:
         """Tell what the partition holds now. Raises `Away`."""
         return await self._partition.bounds()
 
+    async def first(self, offset: int) -> Record | None:
+        """Read the first record from `offset` on; None where there is none. Raises `Away`, and `Unexpected` outside."""
+        return await self._partition.first(offset)
+
     async def send(self, messages: Sequence[Message]) -> None:
         """Send all, in this order, and return when all are acknowledged.
 

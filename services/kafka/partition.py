@@ -70,6 +70,23 @@ class Partition:
 
         return await self._answer(ask)
 
+    async def first(self, offset: int) -> Record | None:
+        """Read the first record from `offset` on; None where there is none.
+
+        Where a partition ends says less: the end of a producer's transaction takes an offset, and is no record.
+
+        Raises:
+            Away: Kafka does not answer.
+            Unexpected: the partition does not hold this place, or what it holds there cannot be read.
+        """
+        while True:
+            chunk = await self._answer(partial(self._fetch, offset, wait_s=0, lane=0))
+            if chunk.records:
+                return chunk.records[0]
+            if not chunk.more:
+                return None
+            offset = chunk.next
+
     async def after(self, offset: int) -> Chunk:
         """Read the records from `offset` on, as many as one answer holds; wait until there are some.
 

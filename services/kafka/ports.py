@@ -99,6 +99,15 @@ class Outbox(Protocol):
         """Tell what the partition holds now. Raises `Away`."""
         ...
 
+    async def first(self, offset: int) -> Record | None:
+        """Read the first record from `offset` on; None where there is none, though the partition may go on.
+
+        Raises:
+            Away: Kafka does not answer.
+            Unexpected: the partition does not hold this place.
+        """
+        ...
+
     async def send(self, messages: Sequence[Message]) -> None:
         """Send all, in this order, and return when all are acknowledged.
 

@@ -20,7 +20,8 @@ _new = tuple.__new__
 class Chunk(NamedTuple):
     """Records of one answer, the offset to ask for next, and whether the partition held more than this already.
 
-    The records may have gaps between them.
+    The records may have gaps between them: the end of a producer's transaction takes an offset, and is no record. The
+    records of a transaction are read like any other, whether it was committed, aborted or not ended yet.
     """
 
     records: list[Record]

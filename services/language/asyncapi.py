@@ -157,7 +157,8 @@ _CHANNELS: Final[Part] = {
         "commands",
         _TOPICS.commands,
         "What is asked for. A ledger lives in the partition that murmur2 of its name gives, Kafka's default for Java. "
-        "Send with `acks=all`, and again with the same id until the outcome is known: an id has one outcome for ever.",
+        "Send with `acks=all`, and again with the same id until the outcome is known: an id has one outcome for ever. "
+        "Transactions of Kafka are not respected: a command is decided even if its transaction is aborted afterwards.",
         [*_all(Kind.COMMAND), "cloudevent"],
         **_FOR_EVER,
     ),

@@ -21,6 +21,7 @@ from services.setup import setup
 from services.ticker import SELDOMEST, HoldsDue, Ticker, tick
 from services.writer import Point
 from tests.services.stage import Calm, opened, pay
+from tests.services.transactions import send_in_one
 
 LONG_AGO = "2026-01-01T00:00:00.000Z"
 ONE_PASS_S = 0.01
@@ -140,6 +141,18 @@ async def test_a_hold_expires_although_nobody_sends_a_command(scene: Scene) -> N
         await scene.holds("expired", 1)
 
     assert [record.key for record in await scene.ticks()] == [b"main"]
+
+
+async def test_a_hold_expires_though_the_last_offset_is_the_end_of_a_transaction(scene: Scene) -> None:
+    settings, commands = scene.settings, [msgspec.json.encode(command) for command in (*opened(), held("h"))]
+    async with at_work(writer(scene), projector(scene)):
+        await send_in_one(settings.brokers().servers, Topics(settings.prefix).commands, *commands)
+        await scene.holds("open", 1)
+
+    async with at_work(writer(scene), projector(scene), ticker(scene)):
+        await scene.expiries(1)
+
+    assert [(record.offset, record.key) for record in await scene.ticks()] == [(len(commands) + 1, b"main")]
 
 
 async def test_a_hold_that_is_not_due_is_left_alone(scene: Scene) -> None:

@@ -6,6 +6,7 @@ import json
 from services.kafka.ports import Message
 from services.settings import Secret, Settings
 from services.status import status
+from tests.services.transactions import send_in_one
 from tests.system.conftest import MakeHouse
 from tests.system.house import House
 
@@ -41,3 +42,20 @@ async def test_what_waits_is_seen_with_its_age_and_nobody_at_work_is_told(make_h
     assert later.publisher_lag_s > shard.publisher_lag_s
     assert [one.process for one in before if one.live] == ["writer"]
     assert [one.process for one in after if one.live] == []
+
+
+async def test_the_end_of_a_transaction_waits_for_nobody_and_hides_nobody_who_waits(make_house: MakeHouse) -> None:
+    house = await make_house()
+    writer = house.start("writer")
+    kafka, topic = house.kafka.servers, house.topics.commands
+    await send_in_one(kafka, topic, b'{"type":"open-ledger.v1","id":"1"}')
+    await house.until(lambda reach: reach.decided == 1)
+    await writer.stop()
+
+    (nobody,), _ = await status(settings(house), 1)
+    await send_in_one(kafka, topic, b'{"type":"open-account.v1","id":"2","account":"alice"}')
+    (somebody,), _ = await status(settings(house), 1)
+
+    assert (nobody.next, nobody.lag, nobody.lag_s) == (1, 0, 0)
+    assert somebody.lag > 0
+    assert somebody.lag_s >= 1

@@ -14,6 +14,7 @@ from services.kafka.lists import ListInbox, ListOutbox, ListTopic
 from services.kafka.outbox import BATCH_BYTES, KafkaOutbox
 from services.kafka.ports import Bounds, Inbox, Message, Outbox, Record
 from services.settings import Kafka
+from tests.services.transactions import send_in_one
 
 MUCH = 2**30
 SOON_S = 0.2
@@ -214,6 +215,16 @@ async def test_a_record_that_is_not_there_is_not_made_up(place: Place, offset: i
         await place.inbox.at(offset)
 
 
+async def test_the_first_record_from_a_place_on_is_found_where_there_is_one(place: Place) -> None:
+    await place.outbox.send([message(number) for number in range(3)])
+
+    found = [await place.outbox.first(offset) for offset in range(4)]
+
+    assert [one and one.value for one in found] == [b"0", b"1", b"2", None]
+    with pytest.raises(Unexpected, match="offset 4"):
+        await place.outbox.first(4)
+
+
 async def test_the_tail_is_the_last_record_whoever_sent_it(place: Place) -> None:
     nothing = await place.outbox.tail()
     await place.outbox.send([message(number) for number in range(3)])
@@ -226,6 +237,26 @@ async def test_the_tail_is_the_last_record_whoever_sent_it(place: Place) -> None
     assert own is not None
     assert tail is not None
     assert (own.offset, own.value, tail.offset, tail.value) == (2, b"2", 3, b"9")
+
+
+async def test_a_transaction_is_read_whether_or_not_it_is_aborted_and_its_end_is_no_record(
+    kafka: str, prefix: str
+) -> None:
+    names, servers = topics.Topics(prefix), Kafka(servers=kafka)
+    await topics.create(servers, names, 1)
+    await send_in_one(kafka, names.commands, b"aborted", abort=True)
+    await send_in_one(kafka, names.commands, b"committed")
+    inbox, outbox = KafkaInbox(servers, names.commands, 0), KafkaOutbox(servers, names.commands, 0)
+
+    taken = await all_of(inbox, 2)
+    first = [await outbox.first(offset) for offset in range(4)]
+
+    assert [(record.offset, record.value) for record in taken] == [(0, b"aborted"), (2, b"committed")]
+    assert [one and one.offset for one in first] == [0, 2, 2, None]
+    assert await outbox.bounds() == Bounds(0, 4)
+    await inbox.close()
+    await outbox.close()
+    await topics.delete(servers, names.all())
 
 
 async def test_sending_nothing_sends_nothing(place: Place) -> None:
