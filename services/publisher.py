@@ -26,7 +26,7 @@ from schemas.lean import TRANSFER
 from schemas.postings import encode_posting, postings
 from services.errors import Away, Unexpected
 from services.journal.one_thread import begun
-from services.journal.ports import DeadLetter, Journal, Row
+from services.journal.ports import PART, DeadLetter, Journal, Row
 from services.kafka.ports import Message, Outbox, Record
 from services.lag import Reached
 from services.patience import Readiness, asked_again, patiently
@@ -36,10 +36,6 @@ from services.writer import POLL_S, Point, no_point
 _log = structlog.get_logger()
 
 PAGE: Final = 4000
-AHEAD_FROM: Final = 1000
-"""After a page of so many events the next is read while this one is sent: there is a lot to catch up with. What comes
-while a smaller one is sent is read together afterwards."""
-
 LETTERS: Final = 200
 
 _SEQUENCE: Final = re.compile(rb"[1-9][0-9]{0,17}")
@@ -136,14 +132,14 @@ class Publisher:
                     await patiently(self._part, lambda: self._resume(start), self._readiness)
                     rows, lost = [], False
                 letters = await self._send_letters()
-                if rows or (rows := await self._read(self.progress.position)):
-                    rows = await self._send(rows)
-                elif not letters:
-                    await self._journal.changed(POLL_S)
+                rows = await self._send(rows) if rows else await self._read(self.progress.position)
             except Away as away:
                 _log.warning("sending failed, the tail is read again", part=self._part, why=str(away))
                 asked_again[self._part] += 1
                 lost = True
+            else:
+                if not rows and not letters:
+                    await self._journal.changed(POLL_S)
 
     def reached(self) -> Reached:
         """Tell how far the outputs have come."""
@@ -172,8 +168,8 @@ class Publisher:
         return row.position
 
     async def _send(self, rows: Sequence[Row]) -> list[Row]:
-        """Send a page of events. Where it is large the next one is read meanwhile, and given."""
-        ahead = await begun(self._read(rows[-1].position)) if len(rows) >= AHEAD_FROM else None
+        """Send a page of events. Where there may be more the next one is read meanwhile, and given."""
+        ahead = await begun(self._read(rows[-1].position)) if len(rows) >= PART else None
         try:
             if self._scatter is not None:
                 await self._scatter(_postings(rows))

@@ -5,7 +5,7 @@ A journal is that of one shard. It has two implementations: on PostgreSQL (`serv
 """
 
 from collections.abc import AsyncIterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from msgspec import Struct
 
@@ -16,6 +16,10 @@ Key = bytes
 
 Fingerprint = bytes
 """16 bytes that stand for all that a command says (`schemas.codec.fingerprint`)."""
+
+
+PART: Final = 1000
+"""Where a journal is asked for more events than this and gives fewer, there are no more."""
 
 
 class OtherWriter(RuntimeError):
@@ -163,7 +167,7 @@ class Journal(Protocol):
         ...
 
     async def read(self, after: int, most: int) -> list[Row]:
-        """Read up to `most` events after the position `after`. Only an empty answer says that there are no more.
+        """Read up to `most` events after the position `after`; fewer, but not fewer than `PART`, where they are large.
 
         Raises `Away`.
         """

@@ -10,7 +10,7 @@ from psycopg.rows import tuple_row
 from services.journal import arrays
 from services.journal.connection import Connection
 from services.journal.dead_letters import from_row
-from services.journal.ports import DeadLetter, Key, Known, Recalled, Row, Wanted
+from services.journal.ports import PART, DeadLetter, Key, Known, Recalled, Row, Wanted
 from services.journal.recorder import ledger_id, of_shard
 
 _EVENTS: Final = """
@@ -55,7 +55,6 @@ select wanted.number, events.state
     on events.originator_id = wanted.originator_id and events.originator_version = wanted.sequence"""
 
 # Events and records may be large. A page is put together of parts, and ends with the part that makes it this heavy.
-_PART_ROWS: Final = 1000
 _PAGE_BYTES: Final = 8 << 20
 
 _as_row: Final = partial(
@@ -64,12 +63,12 @@ _as_row: Final = partial(
 
 
 def events(connection: Connection, shard: int, after: int, most: int) -> list[Row]:
-    """Return up to `most` events after the position `after`. Only an empty answer says that there are no more."""
+    """Return up to `most` events after the position `after`; not fewer than `PART` where there are more."""
     statement = of_shard(_EVENTS, shard)
     rows: list[Row] = []
     weight = 0
     while len(rows) < most and weight < _PAGE_BYTES:
-        part_rows = min(_PART_ROWS, most - len(rows))
+        part_rows = min(PART, most - len(rows))
         with connection.cursor(binary=True, row_factory=_rows_of_events) as cursor:
             part: list[Row] = cursor.execute(statement, (after, part_rows), prepare=True).fetchall()
         rows += part
@@ -93,7 +92,7 @@ def dead_letters(connection: Connection, shard: int, after: int, most: int) -> l
     letters: list[DeadLetter] = []
     weight = 0
     while len(letters) < most and weight < _PAGE_BYTES:
-        part_rows = min(_PART_ROWS // 20, most - len(letters))
+        part_rows = min(PART // 20, most - len(letters))
         with connection.cursor(binary=True, row_factory=tuple_row) as cursor:
             part = [from_row(row) for row in cursor.execute(_DEAD_LETTERS, (shard, after, part_rows), prepare=True)]
         letters += part
