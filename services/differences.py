@@ -53,6 +53,7 @@ def between(streams: Streams, ledger: str, left: int | str, right: int | str | N
 
     Raises:
         Away: PostgreSQL does not answer.
+        Unexpected: an event is missing.
     """
     stored = streams.last(ledger)
     first, last = _sequence(streams, ledger, left, stored), _sequence(streams, ledger, right, stored)

@@ -39,7 +39,7 @@ class Bounds(NamedTuple):
 
 
 def bounds(streams: Streams, ledger: str, window: Window) -> Bounds:
-    """Find which events of a ledger are in a window. Raises `Away`."""
+    """Find which events of a ledger are in a window. Raises `Away`; `Unexpected` where an event is missing."""
     stored = streams.last(ledger)
 
     def sequence_of(bound: int | str | None, otherwise: int) -> int:
@@ -52,7 +52,7 @@ def bounds(streams: Streams, ledger: str, window: Window) -> Bounds:
 
 
 def state_before(streams: Streams, ledger: str, sequence: int) -> Ledger:
-    """Fold a ledger up to, and not including, an event. Raises `Away`."""
+    """Fold a ledger up to, and not including, an event. Raises `Away`; `Unexpected` where one before it is missing."""
     state = Ledger(ledger)
     for page in streams.pages(ledger, 1, sequence - 1):
         for told in page:
@@ -73,6 +73,7 @@ def replay(streams: Streams, ledger: str, inside: Bounds) -> Iterator[bytes]:
 
     Raises:
         Away: PostgreSQL does not answer.
+        Unexpected: an event is missing. What was before it has been given.
     """
     state = state_before(streams, ledger, inside.first)
     yield _border(state, inside)

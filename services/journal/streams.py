@@ -2,6 +2,8 @@
 
 `services.journal.reading` reads a shard in the order of its positions, as whoever follows it must. Here one ledger is
 read from wherever one likes, and no other costs anything. Every method blocks, and is called by one thread at a time.
+
+Law: what is told of a ledger has no gaps. Whoever folds it on stops at an event that is missing, and says which.
 """
 
 from collections.abc import Iterator
@@ -15,6 +17,7 @@ import psycopg
 from msgspec import Struct
 from psycopg.rows import tuple_row
 
+from services.errors import Unexpected
 from services.journal import answers
 from services.journal.connection import parameters
 from services.journal.recorder import ledger_id, of_shard
@@ -88,12 +91,17 @@ class Streams:
         return last or 0
 
     def since(self, ledger: str, at: str, last: int) -> int:
-        """Return the first sequence at or after a time; the one after `last` where there is none. Raises `Away`."""
+        """Return the first sequence at or after a time; the one after `last` where there is none.
+
+        Raises:
+            Away: PostgreSQL does not answer.
+            Unexpected: an event that was looked at for its time is missing.
+        """
         low, high = 1, last + 1
         while low < high:
             middle = (low + high) // 2
-            ((_, _, _, data),) = self._ask(_PAGE, ledger_id(ledger), middle, middle, 1)
-            low, high = (middle + 1, high) if _timed.decode(data).at < at else (low, middle)
+            ((told,),) = self._pages(ledger, middle, middle)
+            low, high = (middle + 1, high) if _timed.decode(told.data).at < at else (low, middle)
         return low
 
     def pages(self, ledger: str, first: int, last: int) -> Iterator[list[Told]]:
@@ -101,16 +109,22 @@ class Streams:
 
         Raises:
             Away: PostgreSQL does not answer.
+            Unexpected: one of them is missing. Those before its page have been given.
         """
-        return ahead(self._pages(ledger_id(ledger), first, last))
+        return ahead(self._pages(ledger, first, last))
 
-    def _pages(self, ledger: bytes, first: int, last: int) -> Iterator[list[Told]]:
+    def _pages(self, ledger: str, first: int, last: int) -> Iterator[list[Told]]:
         while first <= last:
-            page: list[Told] = self._ask(_PAGE, ledger, first, last, _ROWS, row_factory=_rows_of_events)
-            if not page:
-                return
+            end = min(first + _ROWS, last + 1)
+            page: list[Told] = self._ask(_PAGE, ledger_id(ledger), first, end - 1, _ROWS, row_factory=_rows_of_events)
+            if len(page) < end - first:
+                missing = min({*range(first, end)}.difference(told.sequence for told in page))
+                raise Unexpected(
+                    f"event {missing} of {ledger} is missing from the journal",
+                    "`defter verify` tells what else is not as it must be; what to do then: docs/incidents.md",
+                )
             yield page
-            first = page[-1].sequence + 1
+            first = end
 
     def _ask(self, statement: str, ledger: bytes, *numbers: int, row_factory: Any = tuple_row) -> list[Any]:
         arguments = (UUID(bytes=ledger), *numbers)

@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -15,6 +16,7 @@ from domain.state import Ledger
 from schemas.codec import decode_event
 from services.dev import ports
 from services.dev.postgres import Postgres, binary
+from services.journal.recorder import ledger_id
 from services.migrations import migrate
 from tests.services.cli.program import DEFTER, Program
 from tests.services.past import LEDGERS, PREFIX, Past
@@ -160,6 +162,33 @@ def test_a_ledger_that_was_never_opened_is_a_no(defter: Program) -> None:
 
     assert (done.code, done.stdout) == (1, "")
     assert "nowhere was never opened" in done.stderr
+
+
+def test_where_an_event_is_missing_it_is_named_and_nothing_is_told_beyond(past: Past, defter: Program) -> None:
+    last = max(row.sequence for row in past.rows() if row.ledger == "main")
+    hole = (last + 2) // 2  # where the search for a time begins
+    with psycopg.connect(past.dsn, autocommit=True) as owner:
+        owner.execute("alter table journal.shard_0_events disable trigger all")
+        gone = "delete from journal.shard_0_events where originator_id = %s and originator_version = %s"
+        assert owner.execute(gone, (UUID(bytes=ledger_id("main")), hole)).rowcount == 1
+
+    for command in (
+        "replay",
+        f"replay --from-sequence {hole - 5} --to-sequence {hole + 5}",
+        f"replay --from-sequence {hole + 5}",
+        "replay --from 2100-01-01T00:00:00Z",
+        f"diff {hole - 5}",
+        "diff 2100-01-01T00:00:00Z",
+        "simulate --on main",
+        f"simulate --on main --at-sequence {hole}",
+    ):
+        done = defter.run(*command.split())
+
+        assert done.code == 3, command
+        assert f"event {hole} of main is missing" in done.stderr
+        assert "remedy: `defter verify`" in done.stderr
+        assert all(json.loads(line).get("event", {}).get("sequence", 0) < hole for line in done.stdout.splitlines())
+    assert defter.json("replay", "--to-sequence", str(hole)) == played(past, "main", 1, hole - 1)
 
 
 def test_what_if_is_decided_on_a_past_state_of_which_nothing_later_counts(past: Past, defter: Program) -> None:
