@@ -1,11 +1,11 @@
 """A ledger as it stands, loaded from the journal for one question.
 
 Law: it is what a command would be decided on now: all that is stored, with the holds expired that are due. It is a copy
-in memory, and nothing that is asked of it changes anything anywhere.
+in memory, and nothing that is asked of it changes anything anywhere. No other ledger costs anything.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing
 from typing import NamedTuple
 
 from domain.decide import advance
@@ -16,11 +16,12 @@ from schemas.events import TransferPosted
 from schemas.lean import TRANSFER
 from services.journal.ports import Journal, Wanted
 from services.journal.postgres import PostgresJournal
+from services.journal.streams import Streams
 from services.kafka.topics import partition_of
 from services.migrations import READER
+from services.replay import state_before
 from services.settings import Settings
 from services.setup import Installed
-from services.shard import Shard
 
 
 class Present(NamedTuple):
@@ -29,14 +30,15 @@ class Present(NamedTuple):
     ledger: Ledger
     at: str
     stored: int
+    streams: Streams
     journal: Journal
 
-    async def transfers(self) -> AsyncIterator[TransferPosted]:
-        """Give every transfer of the ledger, in order. Raises `Away`."""
-        async for rows in self.journal.load():
-            for row in rows:
-                if row.ledger == self.ledger.name and row.tag == TRANSFER and row.sequence <= self.stored:
-                    event = decode_event(row.data)
+    def transfers(self) -> Iterator[TransferPosted]:
+        """Give every transfer of the ledger, in order. Blocks. Raises `Away`; `Unexpected` where one is missing."""
+        for page in self.streams.pages(self.ledger.name, 1, self.stored):
+            for told in page:
+                if told.tag == TRANSFER:
+                    event = decode_event(told.data)
                     assert isinstance(event, TransferPosted), event
                     yield event
 
@@ -48,7 +50,7 @@ class Present(NamedTuple):
 
 @asynccontextmanager
 async def present(settings: Settings, installed: Installed, name: str, at: str) -> AsyncIterator[Present | None]:
-    """Load a ledger; None where it was never opened.
+    """Load a ledger; None where it was never opened. Blocks while it loads.
 
     Args:
         settings: where the journal is.
@@ -58,20 +60,19 @@ async def present(settings: Settings, installed: Installed, name: str, at: str) 
 
     Raises:
         Away: the journal does not answer.
-        Unexpected: it is not the one expected.
+        Unexpected: it is not the one expected, or an event is missing.
     """
     number = partition_of(name, installed.partitions)
-    journal = PostgresJournal(settings.database(number), number, READER)
-    shard = Shard(number, installed.partitions)
-    try:
-        async for rows in journal.load():
-            shard.restore(row for row in rows if row.ledger == name)
-        ledger = shard.ledgers.get(name)
-        if ledger is None:
+    dsn = settings.database(number)
+    with closing(Streams(dsn, number, "defter-present")) as streams:
+        stored = streams.last(name)
+        if not stored:
             yield None
             return
-        stored = ledger.sequence
+        ledger = state_before(streams, name, stored + 1)
         advance(ledger, Tick(id="now", ledger=name), at)
-        yield Present(ledger, max(at, ledger.at), stored, journal)
-    finally:
-        await journal.close()
+        journal = PostgresJournal(dsn, number, READER)
+        try:
+            yield Present(ledger, max(at, ledger.at), stored, streams, journal)
+        finally:
+            await journal.close()

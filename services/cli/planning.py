@@ -138,7 +138,7 @@ async def _prepared(present: "Present", command: "Transfer") -> bytes | _Refused
         return _Refused(command.id, command.ledger, "dead-letter", "ID_REUSED", detail)
     answer: Any = begin(present.ledger, command, present.at)
     if not isinstance(answer, CommandRefused):
-        async for transfer in present.transfers():
+        for transfer in present.transfers():
             answer.see(transfer)
         answer = answer.envelope()
     if isinstance(answer, CommandRefused):
