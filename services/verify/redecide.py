@@ -8,6 +8,7 @@ journal says of an id or an event counts only up to where deciding again has com
 """
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import Final, NamedTuple
 
 from domain.ledger import apply
@@ -16,7 +17,7 @@ from schemas.codec import decode_event
 from services.errors import Unexpected
 from services.hindsight import so_far
 from services.journal.dead_letters import storable
-from services.journal.ports import DeadLetter, Entry, Journal, Known, Recalled, Row, Standing
+from services.journal.ports import DeadLetter, Entry, Journal, Known, Recalled, Row, Standing, Wanted
 from services.kafka.ports import Inbox
 from services.reading import Reading, read
 from services.shard import Draft, Shard
@@ -30,7 +31,7 @@ _PAGE: Final = 5000
 
 
 class Release(NamedTuple):
-    """From this offset on these rules decided."""
+    """From this offset on these rules decided, up to where a later release begins, be it before this one."""
 
     first_offset: int
     rules: str
@@ -42,7 +43,7 @@ class Redecided(NamedTuple):
     Args:
         records: how many commands were read.
         events: how many events came of them.
-        older: the offsets of commands that older rules decided otherwise than these would.
+        older: the offsets of commands that other rules decided otherwise than these would.
         fault: the first thing that is not as it must be.
     """
 
@@ -65,7 +66,7 @@ async def redecide(
         inbox: the partition of the commands topic.
         journal: of its shard.
         partitions: how many there are.
-        releases: which rules decided, in order.
+        releases: which rules decided, in order of epoch.
         progress: is told how many records were read, now and then.
 
     Raises:
@@ -113,10 +114,11 @@ class _Again:
         self.older: list[int] = []
         self._journal = journal
         self._shard = Shard(number, partitions)
-        current = [release.first_offset for release in releases if release.rules == RULES]
-        self._since = min(current) if releases and current else 0
+        self._releases = releases
         self._rows: list[Row] = []
         self._position = 0
+        self._passed: dict[str, int] = {}
+        self._told: dict[str, Ledger] = {}
         self._letters: list[DeadLetter] = []
         self._offset = -1
 
@@ -170,13 +172,14 @@ class _Again:
         if (row.ledger, row.sequence, row.tag, row.data) != (entry.ledger, entry.sequence, entry.tag, entry.data):
             detail = f"position {row.position} is decided otherwise: {entry.data.decode()}"
             raise self._otherwise(reading, row.ledger, row.sequence, detail)
-        self._rows.pop()
+        self._pass()
 
     def _otherwise(
         self, reading: Reading | DeadLetter, ledger: str | None, sequence: int | None, detail: str
     ) -> Exception:
         offset = reading.record.offset if isinstance(reading, Reading) else reading.offset
-        if offset >= self._since:
+        rules = [release.rules for release in self._releases if release.first_offset <= offset]
+        if not rules or rules[-1] == RULES:
             return Fault(Check.DECISIONS, ledger, sequence, detail)
         self.older.append(offset)
         return _Otherwise()
@@ -192,16 +195,27 @@ class _Again:
         ledger = reading.command.ledger
         known = stored.ids.get(reading.key)
         while known and (row := await self._next_row()) and row.ledger == ledger and row.sequence <= known.sequence:
-            self._rows.pop()
-        row = await self._next_row()
-        state = Ledger(ledger)
-        async for page in self._journal.load():
-            for told in page:
-                if told.ledger == ledger and (row is None or told.position < row.position):
-                    apply(state, decode_event(told.data))
+            self._pass()
         self._shard.ledgers.pop(ledger, None)
-        if state.sequence:
-            self._shard.ledgers[ledger] = state
+        if passed := self._passed.get(ledger):
+            self._shard.ledgers[ledger] = await self._as_told(ledger, passed)
+
+    async def _as_told(self, ledger: str, sequence: int) -> Ledger:
+        """Fold what the journal says of a ledger, on from where it was folded to last. Raises `Fault`."""
+        state = self._told.setdefault(ledger, Ledger(ledger))
+        while state.sequence < sequence:
+            end = min(state.sequence + _PAGE, sequence)
+            places = [(ledger, place) for place in range(state.sequence + 1, end + 1)]
+            told = (await self._journal.recall(Wanted((), (), places))).events
+            for place in places:
+                if place not in told:
+                    raise Fault(Check.SEQUENCES, *place, "it is missing")
+                apply(state, decode_event(told[place]))
+        return deepcopy(state)
+
+    def _pass(self) -> None:
+        row = self._rows.pop()
+        self._passed[row.ledger] = row.sequence
 
     def _last_of(self, ledger: str) -> int:
         state = self._shard.ledgers.get(ledger)
