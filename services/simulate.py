@@ -3,15 +3,17 @@
 Law: the events are, byte for byte, those that the writer would store. Nothing is changed anywhere.
 """
 
+import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Raw, Struct
 
 from domain.state import Totals
-from schemas.codec import MOST_BYTES, parse_object
+from schemas.codec import MOST_BYTES, detail, parse_object
 from schemas.reasons import DeadReason
 from schemas.values import timestamp
 from services.hindsight import so_far
@@ -27,8 +29,12 @@ Balances = dict[tuple[str, str, str], tuple[int, int, int]]
 """Ledger, account and unit to debits, credits and held, in minimal parts."""
 
 
+_PARTS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"?|[^]["{}]+|[][{}]', re.DOTALL)
+"""Texts, brackets, and what is between them."""
+
+
 class _Timed(Struct):
-    at: Raw | UnsetType = UNSET
+    at: Any = UNSET
 
 
 async def nothing_known(_: Wanted) -> Recalled:
@@ -97,34 +103,57 @@ def _read(lines: Iterable[bytes]) -> Iterator[Reading | DeadLetter]:
         record = Record(number, 0, None, text, ())
         if len(text) <= MOST_BYTES:
             try:
-                at, text = _take_time(text, at)
-            except ValueError:
-                yield dead(record, DeadReason.MALFORMED, "not a time - at `$.at`")
+                said = _time_said(text)
+                if said is not UNSET:
+                    at = _time(said)
+                    text = _without_time(text)
+            except (ValueError, RecursionError) as error:
+                yield dead(record, DeadReason.MALFORMED, detail(error))
                 continue
         yield read(record._replace(value=text), at)
 
 
-def _take_time(line: bytes, before: str) -> tuple[str, bytes]:
-    """Take `at` off a line that carries one.
-
-    Raises:
-        ValueError: it is no time.
-    """
+def _time_said(line: bytes) -> object:
+    """Find what a line says as its `at`, whatever else it says; UNSET where that is nothing, or the line no JSON."""
     try:
-        timed = msgspec.json.decode(line, type=_Timed).at
-        if timed is UNSET:
-            return before, line
-        fields = msgspec.json.decode(line, type=dict[str, Raw])
+        return msgspec.json.decode(line, type=_Timed).at
     except (msgspec.DecodeError, RecursionError, UnicodeError):
-        return before, line
-    at = timestamp(msgspec.json.decode(timed, type=str))
+        pass
+    # It may be JSON all the same: nested too deep, or with half a surrogate, of which only `json` makes text.
     try:
-        parse_object(line)
-    except (ValueError, RecursionError):
-        return at, line
+        return json.loads(_shallow(line).decode()).get("at", UNSET)
+    except (ValueError, AttributeError):
+        return UNSET
+
+
+def _shallow(line: bytes) -> bytes:
+    """Empty the lists and objects in a line's object."""
+    kept: list[bytes] = []
+    depth = 0
+    for part in _PARTS.findall(line):
+        depth -= part in {b"]", b"}"}
+        if depth <= 1:
+            kept.append(part)
+        depth += part in {b"[", b"{"}
+    return b"".join(kept)
+
+
+def _time(said: object) -> str:
+    try:
+        if isinstance(said, str):
+            return timestamp(said)
+    except ValueError:
+        pass
+    raise ValueError("not a time - at `$.at`")
+
+
+def _without_time(line: bytes) -> bytes:
+    """Take `at` off a line. Raises as `parse_object`, where a command that says this is no command."""
+    parse_object(line)
+    fields = msgspec.json.decode(line, type=dict[str, Raw])
     del fields["at"]
     rest = b",".join(msgspec.json.encode(name) + b":" + bytes(field) for name, field in fields.items())
-    return at, b"{" + rest + b"}"
+    return b"{" + rest + b"}"
 
 
 def _told(letter: DeadLetter) -> bytes:

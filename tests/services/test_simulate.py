@@ -84,7 +84,40 @@ def test_a_time_counts_even_when_the_command_is_malformed() -> None:
     assert [event.get("reason", event.get("at")) for event in events[1:]] == ["MALFORMED", "2026-01-01T10:00:00.000Z"]
 
 
-@pytest.mark.parametrize("at", ['"10:00"', "null", "5", '"2026-02-30T00:00:00Z"', "{}", '""', "1e400"])
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        (r'"colour":1', "unknown field `colour`"),
+        (r'"id":"t"', "a field twice"),
+        (r'"metadata":{"k":"1","k":"2"}', "a field twice"),
+        (r'"metadata":{"k":"\ud800"}', ""),
+        (r'"\udc00":{"]":"\"}"}', ""),
+        (r'"a":' + "[" * 990 + "]" * 990, "nested too deep"),
+        (r'"a":' + '{"at":[' * 5_000 + "]}" * 5_000, "nested too deep"),
+        (r'"at":"2026-01-01T10:00:00Z"', "a field twice"),
+    ],
+    ids=lambda part: part[:24],
+)
+@pytest.mark.parametrize("at_the_end", [False, True])
+def test_a_time_counts_whatever_the_command_is_malformed_by_and_is_not_what_is_complained_of(
+    more: str, why: str, at_the_end: bool
+) -> None:
+    parts = ['"type":"open-account.v1","id":"t","account":"q"', more]
+    parts.insert(2 if at_the_end else 0, '"at":"2026-01-01T10:00:00Z"')
+
+    [_, dead, after] = told([OPEN, ("{" + ",".join(parts) + "}").encode(), OPEN[:-1] + b',"ledger":"two"}'])
+
+    assert dead["reason"] == "MALFORMED"
+    assert why in dead["detail"]
+    assert "`at`" not in dead["detail"]
+    assert after["at"] == "2026-01-01T10:00:00.000Z"
+
+
+@pytest.mark.parametrize(
+    "at",
+    ['"10:00"', "null", "5", '"2026-02-30T00:00:00Z"', "{}", '""', "1e400", r'"\ud800"', "[" * 2000 + "]" * 2000],
+    ids=lambda at: at[:22],
+)
 def test_a_time_that_is_none_is_malformed_and_counts_for_nothing(at: str) -> None:
     events = told(
         [OPEN, b'{"type":"open-account.v1","id":"a","account":"a","at":%s}' % at.encode(), OPEN[:-2] + b'2"}']
