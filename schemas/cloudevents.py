@@ -54,7 +54,7 @@ def decode_structured(value: bytes | None, key: bytes | None) -> tuple[Command, 
         parse_object(value or b"")
         envelope = _envelope(value or b"")
     except (ValueError, RecursionError) as error:
-        raise MalformedError(detail(error)) from None
+        raise MalformedError(detail(error, value or b"")) from None
     try:
         read = decode_command(bytes(envelope.data), key)
     except MalformedError as error:

@@ -6,7 +6,9 @@ they are.
 """
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from hashlib import sha256
 from typing import Any, Final, get_args
 
@@ -16,12 +18,16 @@ from msgspec.structs import force_setattr
 
 from .commands import Command, ShortTransfer, Transfer, UpdateAccount
 from .events import Event
-from .values import DEFAULT_LEDGER, LedgerName, Movement
+from .values import DEFAULT_LEDGER, LedgerName, Movement, WrongField
 
 MOST_BYTES: Final = 64 * 1024
 """A larger command is not looked at."""
 
 _LONGEST_DETAIL: Final = 160
+_PLACED: Final = re.compile(r"(.*) - at (`(?:key` in `)?\$[!-_a-~]*`)", re.DOTALL)
+_PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+"""Names that a path shows. In place of any other it has `[...]`, as msgspec has in place of keys."""
+_HALF: Final = re.compile("[\ud800-\udfff]")
 
 
 class MalformedError(ValueError):
@@ -29,6 +35,10 @@ class MalformedError(ValueError):
 
     The message is short, names the path to the fault, and repeats nothing of the bytes but a field's name.
     """
+
+
+class _Fields(list[tuple[str, Any]]):
+    """An object as it was said, whatever was said twice."""
 
 
 class _Typed(Struct):
@@ -108,7 +118,7 @@ def decode_command(value: bytes | None, key: bytes | None) -> tuple[Command, byt
         if len(value) != length and (value.count(b'"') != canonical.count(b'"') + quotes or b"\\" in value):
             parse_object(value)
     except (ValueError, RecursionError) as error:
-        raise MalformedError(detail(error)) from None
+        raise MalformedError(detail(error, value)) from None
     return command, canonical
 
 
@@ -136,7 +146,7 @@ def parse_object(value: bytes) -> dict[str, Any]:
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         fields = dict(pairs)
         if len(fields) != len(pairs):
-            raise MalformedError("Object contains a field twice")
+            raise MalformedError(next(_faults(value)))
         return fields
 
     fields = json.loads(value.decode(), object_pairs_hook=once)
@@ -145,17 +155,45 @@ def parse_object(value: bytes) -> dict[str, Any]:
     return fields
 
 
-def detail(error: Exception) -> str:
-    """Say what is wrong and where, in short printable ASCII."""
+def detail(error: Exception, value: bytes) -> str:
+    """Say what is wrong with these bytes and where, in short printable ASCII."""
     if isinstance(error, RecursionError):
         return "nested too deep - at `$`"
     if isinstance(error, UnicodeError):
         return "not UTF-8 - at `$`"
-    what, _, where = str(error).partition(" - at ")
+    said = str(error)
+    if type(error) is msgspec.DecodeError:
+        with suppress(ValueError, RecursionError):
+            said = next(_faults(value), said)
+    what, where = placed.groups() if (placed := _PLACED.fullmatch(said)) else (said, "`$`")
     what = what.partition(" '")[0] if "value '" in what else what
+    if isinstance(error.__cause__, WrongField):
+        where = f"{where[:-1]}.{error.__cause__.field}`"
     what = what.encode("ascii", "backslashreplace").decode()
     what = "".join(character if character.isprintable() else "?" for character in what)
-    return f"{what[:_LONGEST_DETAIL]} - at {where[:_LONGEST_DETAIL] or '`$`'}"
+    return f"{what[:_LONGEST_DETAIL]} - at {where[:_LONGEST_DETAIL]}"
+
+
+def _faults(value: bytes) -> Iterator[str]:
+    """Say what is wrong in JSON that nobody told the place of: fields given twice, and text that is none.
+
+    Raises:
+        ValueError: it is no JSON; `RecursionError` where it is nested too deep.
+    """
+    places: list[tuple[str, Any]] = [("$", json.loads(value.decode(), object_pairs_hook=_Fields))]
+    for path, said in places:
+        if isinstance(said, _Fields):
+            names: set[str] = set()
+            for name, inner in said:
+                place = (path + (f".{name}" if _PLAIN.fullmatch(name) else "[...]"))[:_LONGEST_DETAIL]
+                if name in names:
+                    yield f"Object contains a field twice - at `{place}`"
+                names.add(name)
+                places += [(place, name), (place, inner)]
+        elif isinstance(said, list):
+            places += [(f"{path}[{number}]"[:_LONGEST_DETAIL], inner) for number, inner in enumerate(said)]
+        elif isinstance(said, str) and _HALF.search(said):
+            yield f"Text holds half a surrogate pair - at `{path}`"
 
 
 def _read_again(value: bytes, key: bytes | None) -> Command:

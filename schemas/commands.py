@@ -38,6 +38,7 @@ from .values import (
     Signed,
     Unit,
     Version,
+    WrongField,
     moment,
     whole,
 )
@@ -230,9 +231,9 @@ class PostAd(Asked, frozen=True, kw_only=True, tag="post-ad.v1", gc=False):
     def __post_init__(self) -> None:
         whole(self, "limit")
         if self.base == self.quote:
-            raise ValueError("`quote` is the same unit as `base`")
+            raise WrongField("Expected another unit than `base`", "quote")
         if not self.rate.strip("0."):
-            raise ValueError("`rate` is 0")
+            raise WrongField("Expected a rate above 0", "rate")
 
 
 class WithdrawAd(Asked, frozen=True, kw_only=True, tag="withdraw-ad.v1", gc=False):
@@ -255,7 +256,7 @@ class Exchange(Asked, frozen=True, kw_only=True, tag="exchange.v1", gc=False):
     def __post_init__(self) -> None:
         whole(self, "amount", "at_least")
         if self.sell == self.buy:
-            raise ValueError("`buy` is the same unit as `sell`")
+            raise WrongField("Expected another unit than `sell`", "buy")
 
 
 class Tick(Asked, frozen=True, tag="tick.v1", gc=False):

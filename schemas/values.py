@@ -99,6 +99,14 @@ else:
     Moment = Annotated[str, Meta(pattern=rf"^{_MOMENT}\Z")]
 
 
+class WrongField(ValueError):
+    """What a struct says of one field is wrong. A decoder gives the path to the struct; the field is the rest of it."""
+
+    def __init__(self, what: str, field: str) -> None:
+        super().__init__(what)
+        self.field = field
+
+
 class Policy(StrEnum):
     """How far below zero an account may go."""
 
@@ -129,7 +137,7 @@ class Movement(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     def _say_which(self) -> None:
         for field, form in (("source", _PARTY), ("destination", _PARTY), ("unit", _UNIT)):
             if not re.match(form, getattr(self, field)):
-                raise ValueError(f"Expected `{field}` matching regex {form!r}")
+                raise WrongField(f"Expected `str` matching regex {form!r}", field)
 
 
 class BalancePin(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
@@ -167,7 +175,7 @@ class Creation(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     def __post_init__(self) -> None:
         whole(self, "amount")
         if self.amount == 0:
-            raise ValueError("`amount` is 0")
+            raise WrongField("Expected a number other than 0", "amount")
 
 
 def told(form: Any) -> Any:
@@ -180,14 +188,14 @@ def whole(struct: Struct, *fields: str) -> None:
     """Make an `int` of each field that came as a string of digits.
 
     Raises:
-        ValueError: it is out of range.
+        WrongField: it is out of range.
     """
     for field in fields:
         value = getattr(struct, field)
         if type(value) is str:
             number = int(value)
             if not SMALLEST <= number <= LARGEST:
-                raise ValueError(f"`{field}` is out of range")
+                raise WrongField("Out of range", field)
             force_setattr(struct, field, number)
 
 
@@ -195,11 +203,14 @@ def moment(struct: Struct, field: str) -> None:
     """Bring a time to its one form, of 24 characters.
 
     Raises:
-        ValueError: there is no such date or time of day.
+        WrongField: there is no such date or time of day.
     """
     value: str | None = getattr(struct, field)
     if value is not None:
-        force_setattr(struct, field, timestamp(value))
+        try:
+            force_setattr(struct, field, timestamp(value))
+        except ValueError:
+            raise WrongField("No such time", field) from None
 
 
 def timestamp(text: str) -> str:

@@ -108,7 +108,7 @@ def _read(lines: Iterable[bytes]) -> Iterator[Reading | DeadLetter]:
                     at = _time(said)
                     text = _without_time(text)
             except (ValueError, RecursionError) as error:
-                yield dead(record, DeadReason.MALFORMED, detail(error))
+                yield dead(record, DeadReason.MALFORMED, detail(error, text))
                 continue
         yield read(record._replace(value=text), at)
 

@@ -1,6 +1,7 @@
 """What is no command, and what only looks as if it were none (SPEC 2, 3, 14)."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -130,6 +131,69 @@ def test_a_fault_repeats_nothing_of_the_value_but_the_names_of_fields() -> None:
     assert secret not in fault(TRANSFER | {"book": secret})
     assert secret not in fault(TRANSFER | {"movements": [MOVEMENT | {"source": secret * 100}]})
     assert fault(TRANSFER | {"memo\n\u202e": 1}) == "Object contains unknown field `memo?\\u202e` - at `$`"
+    assert fault(TRANSFER | {"a - at \n\u202e": 1}) == "Object contains unknown field `a - at ?\\u202e` - at `$`"
+
+
+HUGE = str(LARGEST + 1)
+HOLD = TRANSFER | {"type": "place-hold.v1", "expires_at": "2026-02-30T00:00:00Z"}
+EXCHANGE = {"type": "exchange.v1", "id": "x", "source": "a", "destination": "b", "sell": "USD", "buy": "USD"}
+ENVELOPE = {"type": "commit-envelope.v1", "id": "e", "consumes": []}
+PIN = {"account": "a", "unit": "QAZ"}
+
+
+@pytest.mark.parametrize(
+    ("said", "detail"),
+    [
+        (
+            TRANSFER | {"movements": [MOVEMENT, MOVEMENT | {"amount": HUGE}]},
+            "Out of range - at `$.movements[1].amount`",
+        ),
+        (TRANSFER | {"fee": HUGE}, "Out of range - at `$.fee`"),
+        (TRANSFER | {"fee": HUGE, "book": None}, "Out of range - at `$.fee`"),
+        (
+            TRANSFER | {"expect": {"balances": [PIN | {"at_most": HUGE}]}},
+            "Out of range - at `$.expect.balances[0].at_most`",
+        ),
+        (TRANSFER | {"effective_at": "2026-02-30T00:00:00Z"}, "No such time - at `$.effective_at`"),
+        (HOLD, "No such time - at `$.expires_at`"),
+        (SHORT | {"amount": HUGE}, "Out of range - at `$.amount`"),
+        (AD | {"rate": "0.0"}, "Expected a rate above 0 - at `$.rate`"),
+        (AD | {"quote": "USD"}, "Expected another unit than `base` - at `$.quote`"),
+        (EXCHANGE | {"amount": 1, "at_least": HUGE}, "Out of range - at `$.at_least`"),
+        (EXCHANGE | {"amount": 1, "at_least": 1}, "Expected another unit than `sell` - at `$.buy`"),
+        (ENVELOPE | {"creates": [PIN | {"amount": "0"}]}, "Expected a number other than 0 - at `$.creates[0].amount`"),
+        (TRANSFER | {"metadata": {"k": "\ud800"}}, "Text holds half a surrogate pair - at `$.metadata.k`"),
+        (TRANSFER | {"metadata": {"\udc00": "v"}}, "Text holds half a surrogate pair - at `$.metadata[...]`"),
+        (TRANSFER | {"consumes": [1, ["\ud800"]]}, "Text holds half a surrogate pair - at `$.consumes[1][0]`"),
+        (b'{"type":"tick.v1","id":"t","id":"t"}', "Object contains a field twice - at `$.id`"),
+        (
+            b'{"type":"tick.v1","id":"t","metadata":{"\\u006b":"1","k":"1"}}',
+            "Object contains a field twice - at `$.metadata.k`",
+        ),
+        (
+            b'{"type":"tick.v1","id":"t","metadata":{"a`b":"1","a`b":"1"}}',
+            "Object contains a field twice - at `$.metadata[...]`",
+        ),
+        (
+            json.dumps(TRANSFER).replace('"amount"', '"unit": "QAZ", "amount"').encode(),
+            "Object contains a field twice - at `$.movements[0].unit`",
+        ),
+    ],
+    ids=lambda part: part[-40:] if isinstance(part, str) else "",
+)
+def test_the_path_leads_to_the_very_field(said: dict[str, Any] | bytes, detail: str) -> None:
+    assert fault(said) == detail
+
+
+def test_a_path_is_cut_however_long_the_way_to_the_fault() -> None:
+    way: object = ["\ud800"]
+    for name in ("a" * 60, "b" * 60, "c" * 60, "d" * 60):
+        way = {name: way}
+
+    detail = fault({"type": "tick.v1", "id": "t", "metadata": way})
+
+    assert detail.startswith(f"Text holds half a surrogate pair - at `$.metadata.{'d' * 60}.{'c' * 60}.")
+    assert len(detail) < 200
 
 
 @pytest.mark.parametrize(

@@ -195,6 +195,14 @@ async def test_after_each_that_was_decided_otherwise_it_goes_on_from_what_the_jo
     assert of_it == len(reads) - of_it
 
 
+async def test_a_dead_letter_that_older_rules_gave_another_detail_is_no_fault(stage: Stage) -> None:
+    other_letter(stage.store)
+
+    old = await again(stage, [Release(0, "0"), Release(stage.commands.bounds().end, RULES)])
+
+    assert (old.fault, old.older) == (None, [min(stage.store.dead_letters)])
+
+
 async def test_an_event_that_is_missing_is_not_taken_for_what_older_rules_decided(database: str) -> None:
     past = Past(database)
     await past.happen(["main"], steps=4)
