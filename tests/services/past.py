@@ -107,3 +107,12 @@ def batches(ledgers: Sequence[str], steps: int, seed: int) -> Iterator[list[byte
             ),
             b"not a command",
         ]
+
+
+async def with_a_past() -> Stage:
+    """Play a past of two ledgers."""
+    stage = Stage()
+    for batch in batches(LEDGERS, steps=8, seed=11):
+        stage.publish(*batch)
+        await stage.write()
+    return stage
