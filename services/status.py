@@ -10,14 +10,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
-from uuid import UUID
 
 import psycopg
 from msgspec import Struct
 
 from services.journal import answers
 from services.journal.connection import parameters
-from services.journal.recorder import ledger_id, of_shard
+from services.journal.reading import event
 from services.kafka.outbox import KafkaOutbox
 from services.kafka.partition import Partition
 from services.kafka.ports import Record
@@ -30,9 +29,6 @@ from services.tallies import Behind, Lag
 APART_S: Final = 1.0
 
 _PROCESS: Final = re.compile(r"defter-(writer|publisher|projector|ticker)\b.*?-(\d+)(-lock)?")
-
-_PUBLISHED: Final = """
-select notification_id from journal.shard_{shard}_events where originator_id = %s and originator_version = %s"""
 
 _HOW_FAR: Final = """
 select next, replied, (select coalesce(max(notification_id), 0) from journal.shard_{shard}_events)
@@ -183,12 +179,8 @@ def _said(record: Record | None, header: str, nothing: int) -> int:
 def _published(connection: psycopg.Connection[Any], shard: int, last: Record | None) -> int:
     """Return where the journal has what was published last; where it has not, the position that was published."""
     place = place_of(last) if last else None
-    if place:
-        arguments = UUID(bytes=ledger_id(place[0])), place[1]
-        row = connection.execute(of_shard(_PUBLISHED, shard), arguments).fetchone()
-        if row:
-            return int(row[0])
-    return _said(last, "position", 0)
+    row = event(connection, shard, *place) if place else None
+    return row.position if row else _said(last, "position", 0)
 
 
 def _kept(
