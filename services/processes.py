@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Collection, Coroutine
 from contextlib import AsyncExitStack, suppress
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import structlog
 
@@ -40,6 +40,8 @@ _log: Final = structlog.get_logger()
 MakeInbox = Callable[[Kafka, str, int], Inbox]
 
 _LOOK_EVERY_S: Final = 5.0
+_LEAVES_WITHIN_S: Final = 3.0
+"""How long who gives a partition up may take over its batch in flight; cut off then, it does no harm."""
 
 
 async def writer(
@@ -68,11 +70,21 @@ async def writer(
         try:
             await until(stop, writing.follow(), _watch(settings))
         finally:
-            await writing.keep(frozenset())
+            await writing.end()
+
+
+class _Turn(NamedTuple):
+    """One partition written from when it is given to us until `stop`, and the little while that its end takes."""
+
+    partition: int
+    stop: asyncio.Event
 
 
 class _Writing:
-    """One task for each partition that is ours. They come and go as the group deals the partitions out."""
+    """A task for each partition that is ours. They come and go as the group deals the partitions out.
+
+    Law: none waits for another, but for the one that had the same partition before.
+    """
 
     def __init__(
         self,
@@ -91,38 +103,58 @@ class _Writing:
         self._tallies = tallies
         self._point = point
         self._inbox = inbox
-        self._running: dict[int, tuple[asyncio.Event, asyncio.Task[None]]] = {}
+        self._turns: dict[asyncio.Task[None], _Turn] = {}
 
     async def follow(self) -> None:
-        """Write what the group gives us, for as long as it does; cancelled, it leaves the partitions to `keep`."""
+        """Write what the group gives us, for as long as it does; cancelled, it leaves the partitions to `end`."""
         changes = aiter(self._membership.changes())
         change = asyncio.ensure_future(anext(changes))
         while True:
-            writers = {task: partition for partition, (_, task) in self._running.items()}
-            done, _ = await asyncio.wait({change, *writers}, return_when=asyncio.FIRST_COMPLETED)
-            for task, partition in writers.items():
-                if task in done:
-                    del self._running[partition]
-                    task.result()
-            if change in done:
-                await self._become(change.result())
+            await asyncio.wait({change, *self._turns}, return_when=asyncio.FIRST_COMPLETED)
+            self._collect()
+            if change.done():
+                self._become(change.result())
                 change = asyncio.ensure_future(anext(changes))
 
-    async def keep(self, owned: frozenset[int]) -> None:
-        """Give up every partition but these, each after its batch in flight."""
-        leaving = [partition for partition in self._running if partition not in owned]
-        for partition in leaving:
-            self._running[partition][0].set()
-        for partition in leaving:
-            await self._running.pop(partition)[1]
+    async def end(self) -> None:
+        """Give up every partition, each after its batch in flight."""
+        self._leave(frozenset())
+        if self._turns:
+            await asyncio.wait(self._turns)
+        self._collect()
 
-    async def _become(self, owned: frozenset[int]) -> None:
+    def _become(self, owned: frozenset[int]) -> None:
         _log.info("partitions", owned=sorted(owned))
         self._readiness.works("writer")
-        await self.keep(owned)
-        for partition in owned - self._running.keys():
-            stop = asyncio.Event()
-            self._running[partition] = (stop, asyncio.create_task(self._write(partition, stop)))
+        self._leave(owned)
+        ours = {turn.partition for turn in self._turns.values() if not turn.stop.is_set()}
+        for partition in owned - ours:
+            before = [task for task, turn in self._turns.items() if turn.partition == partition]
+            turn = _Turn(partition, asyncio.Event())
+            self._turns[asyncio.create_task(self._take(turn, before))] = turn
+
+    def _leave(self, owned: frozenset[int]) -> None:
+        """Have every partition given up but these. Whoever waits for what is away would never come to see `stop`."""
+        for task, turn in self._turns.items():
+            if turn.partition not in owned and not turn.stop.is_set():
+                turn.stop.set()
+                asyncio.get_running_loop().call_later(_LEAVES_WITHIN_S, task.cancel)
+
+    def _collect(self) -> None:
+        """Forget those that have ended, and raise what one of them ended with."""
+        for task in [task for task in self._turns if task.done()]:
+            del self._turns[task]
+            if not task.cancelled():
+                task.result()
+
+    async def _take(self, turn: _Turn, before: Collection[asyncio.Task[None]]) -> None:
+        """Write one partition as soon as those have ended that had it before."""
+        if before:
+            await asyncio.wait(before)
+        try:
+            await self._write(*turn)
+        finally:
+            self._readiness.works(f"writer {turn.partition}")
 
     async def _write(self, partition: int, stop: asyncio.Event) -> None:
         """Write one partition until `stop`. When another writer took it, go on only if the group says it is ours."""
