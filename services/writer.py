@@ -146,6 +146,7 @@ class Writer:
             await self._finish()
         finally:
             await self._replies.end()
+            await self._cut_off()
 
     async def _take_over(self) -> None:
         """Make sure of the topic, claim the shard, load its ledgers, and begin where the last transaction ended."""
@@ -243,6 +244,13 @@ class Writer:
         commit, self._commit = self._commit, None
         if commit is not None:
             await commit
+
+    async def _cut_off(self) -> None:
+        """Let go of a commit that is still in flight when something else went wrong: whether it is in, is looked up."""
+        commit, self._commit = self._commit, None
+        if commit is not None:
+            commit.cancel()
+            await asyncio.gather(commit, return_exceptions=True)
 
     def _count(self, records: Sequence[Record], draft: Draft) -> None:
         tally = self.tally

@@ -11,6 +11,8 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
 
+from services.errors import Away
+
 _T = TypeVar("_T")
 _Call = tuple[Callable[[], Any], "asyncio.Future[Any]"]
 
@@ -28,9 +30,16 @@ class OneThread:
         self._at_end = at_end
         self._calls: SimpleQueue[_Call | None] = SimpleQueue()
         self._thread: Thread | None = None
+        self._stopped = False
 
     async def run(self, call: Callable[[], _T]) -> _T:
-        """Return what `call` returns, or raise what it raises. A call that has begun goes on when this is cancelled."""
+        """Return what `call` returns, or raise what it raises. A call that has begun goes on when this is cancelled.
+
+        Raises:
+            Away: nobody answers any more after `stop`.
+        """
+        if self._stopped:
+            raise Away(f"{self._name} is closed")
         if self._thread is None:
             self._thread = Thread(target=self._work, name=self._name, daemon=True)
             self._thread.start()
@@ -40,6 +49,7 @@ class OneThread:
 
     def stop(self) -> None:
         """End the thread after the calls given so far. Does not wait for it."""
+        self._stopped = True
         self._calls.put(None)
 
     async def stopped(self, wait_s: float) -> None:

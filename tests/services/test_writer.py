@@ -155,6 +155,23 @@ async def test_two_writers_on_one_shard_book_nothing_twice_and_lose_nothing() ->
     assert len(stage.told("one")) == 1
 
 
+async def test_a_writer_that_ends_because_something_is_wrong_leaves_no_commit_behind() -> None:
+    stage = Stage()
+    held = Holder("append", nth=2)
+    stage.publish(*opened())
+    writing = Running(stage, held)
+    await writing.until(5)
+    stage.publish(pay("one", "alice", "bob", 1))
+    await held.reached.wait()
+
+    stage.publish(pay("two", "alice", "bob", 1))
+    stage.commands.drop_before(7)
+
+    with pytest.raises(Unexpected, match="has no record at offset 6"):
+        await writing.task
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
 async def test_a_record_from_the_future_is_not_decided_until_it_is_due() -> None:
     stage = Stage()
     stage.publish(*opened())

@@ -16,6 +16,7 @@ from tests.services.journal.batches import after, batch, entry, key, letter, ope
 from tests.services.journal.conftest import PostgresShard, sequences
 from tests.services.journal.test_waking import LONG_S, woken
 from tests.services.journal.wire import ASKED, SYNC, Cut, Wire, after_bytes, after_commit, before_commit
+from tests.services.stage import Calm
 
 
 @pytest.fixture
@@ -241,3 +242,25 @@ async def test_closing_cuts_short_an_append_that_waits_and_the_next_writer_finds
     found = await postgres_shard.open().claim("1")
     assert found.next in {0, 3}
     assert await sequences(postgres_shard) == list(range(1, found.next + 1))
+
+
+async def test_closing_ends_an_append_that_pauses_before_it_asks_again(wire: Wire) -> None:
+    pauses = asyncio.Event()
+
+    class Telling(Calm):
+        def waits(self, part: str, why: str) -> None:
+            super().waits(part, why)
+            if len(self.told) > 1:
+                pauses.set()
+
+    journal = PostgresJournal(wire.dsn, 0, readiness=Telling())
+    standing = await journal.claim("1")
+    wire.down = True
+    wire.drop()
+    appending = asyncio.ensure_future(journal.append(opening(standing)))
+    await pauses.wait()
+
+    await journal.close()
+
+    with pytest.raises(Away, match="closed"):
+        await asyncio.wait_for(appending, LONG_S)

@@ -1,8 +1,11 @@
-"""What is read ahead is read beside the work on what came before, even where that work never waits."""
+"""What is read ahead is read beside the work on what came before, and whoever asks too late is told so."""
 
 import asyncio
 
-from services.journal.one_thread import begun
+import pytest
+
+from services.errors import Away
+from services.journal.one_thread import OneThread, begun
 from services.journal.ports import Row
 from services.journal.postgres import PostgresJournal
 from services.migrations import migrate
@@ -39,3 +42,13 @@ async def test_the_next_page_of_the_journal_is_asked_for_before_the_first_is_wor
     await journal.close()
 
     assert by_then == [(2, 2), (2, 3)]
+
+
+async def test_who_asks_a_thread_that_was_stopped_is_told_so() -> None:
+    thread = OneThread("one", lambda: None)
+    assert await thread.run(lambda: 1) == 1
+
+    thread.stop()
+
+    with pytest.raises(Away, match="one is closed"):
+        await asyncio.wait_for(thread.run(lambda: 1), 5)
