@@ -72,6 +72,15 @@ def parameters(dsn: str, name: str) -> dict[str, Any]:
     }
 
 
+def hang_up(connection: psycopg.BaseConnection[Any]) -> None:
+    """Break a connection, whoever is waiting on it: there it fails at once. Never waits."""
+    with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=connection.fileno()) as wire:
+        try:
+            wire.shutdown(socket.SHUT_RDWR)
+        finally:
+            wire.detach()
+
+
 class Connections:
     """One connection for each thread that asks, made when it asks.
 
@@ -121,11 +130,7 @@ class Connections:
         with self._lock:
             self._closed = True
             for connection in self._open:
-                with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=connection.fileno()) as wire:
-                    try:
-                        wire.shutdown(socket.SHUT_RDWR)
-                    finally:
-                        wire.detach()
+                hang_up(connection)
 
     def open(self, wait: object = None, timeout: object = None) -> None:
         """Do nothing: the `eventsourcing` library opens its pool before each use, and this takes the pool's place."""

@@ -16,7 +16,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 
 from services.errors import Away
 from services.journal import answers
-from services.journal.connection import parameters
+from services.journal.connection import hang_up, parameters
 from services.patience import asked_again
 
 _ASK_EVERY_S: Final = 0.25
@@ -126,7 +126,13 @@ async def _watch(connection: psycopg.AsyncConnection[Any], held: Held) -> None:
     try:
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
-            async with asyncio.timeout(_LOOK_TIMEOUT_S):
-                await connection.execute("select 1")
-    except (psycopg.Error, OSError, TimeoutError):
+            looking = asyncio.create_task(connection.execute("select 1"))
+            try:
+                await asyncio.wait({looking}, timeout=_LOOK_TIMEOUT_S)
+            finally:
+                if not looking.done():
+                    hang_up(connection)  # a question that is cancelled waits for the server another 10 s
+                await asyncio.gather(looking, return_exceptions=True)
+            looking.result()
+    except (psycopg.Error, OSError):
         held.lost.set()

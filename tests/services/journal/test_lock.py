@@ -10,6 +10,9 @@ from services.errors import Unexpected
 from services.journal.lock import Held, only_one
 from tests.services.journal.wire import Wire
 
+GIVEN_UP_AFTER_S = 9
+"""When a server that hears nothing of a client lets go of what that one held: see `services.journal.connection`."""
+
 
 class Candidate:
     """Somebody who wants to be the only one, and is from `live` on."""
@@ -89,6 +92,21 @@ async def test_whoever_loses_the_connection_is_told_and_the_next_is_live(databas
     await second.live.wait()
     await first.leave()
     await second.leave()
+
+
+async def test_whoever_hears_nothing_any_more_is_told_before_the_server_gives_the_lock_to_another(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.journal.lock._LOOK_TIMEOUT_S", 0.2)
+    first = Candidate(wire.dsn)
+    await first.live.wait()
+    assert first.held
+
+    wire.cut = lambda _data, _from_client: b""
+
+    async with asyncio.timeout(GIVEN_UP_AFTER_S):
+        await first.held.lost.wait()
+        await first.leave()
 
 
 async def test_a_server_that_is_away_is_waited_for_and_told_from_another_who_is_live(database: str, wire: Wire) -> None:
