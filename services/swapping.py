@@ -17,7 +17,7 @@ from projections.generations import SHAPE, Known, NoGeneration, NotPrepared, sch
 from services.building import Building, Positions
 from services.errors import Unexpected
 from services.journal import answers
-from services.journal.lock import only_one
+from services.journal.lock import Taken, only_one
 from services.journal.postgres import PostgresJournal
 from services.migrations import PROJECTOR
 from services.projector import connected
@@ -138,21 +138,17 @@ async def obstacle(settings: Settings, place: Place, known: Known | None) -> str
 
 @asynccontextmanager
 async def alone(dsn: str) -> AsyncIterator[None]:
-    """Be the only one that makes and swaps generations in a database.
+    """Be the only one that makes and swaps generations in a database. What is done inside ends when that is in doubt.
 
     Raises:
+        Away: the database does not answer, or not any more.
         Unexpected: somebody else does.
     """
-    lock = only_one(dsn, "rebuild", 0)
     try:
-        async with asyncio.timeout(_ALONE_WITHIN_S):
-            await lock.__aenter__()
-    except TimeoutError:
+        async with only_one(dsn, "rebuild", 0, within_s=_ALONE_WITHIN_S) as held, held.needed():
+            yield
+    except Taken:
         raise Unexpected("another rebuild is at work on these read models", "wait for its end") from None
-    try:
-        yield
-    finally:
-        await lock.__aexit__(None, None, None)
 
 
 @asynccontextmanager

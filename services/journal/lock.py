@@ -6,13 +6,14 @@ lost. So whoever holds it must stop acting as the live one as soon as the connec
 
 import asyncio
 import contextlib
+import time
 import zlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
 import psycopg
 import structlog
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, retry_never, wait_random_exponential
 
 from services.errors import Away
 from services.journal import answers
@@ -28,6 +29,10 @@ _LONGEST_PAUSE_S: Final = 1.0
 _log: Final = structlog.get_logger()
 
 
+class Taken(RuntimeError):
+    """Somebody else holds the lock."""
+
+
 class Held:
     """The lock, for as long as its connection lasts."""
 
@@ -35,26 +40,49 @@ class Held:
         self.lost = asyncio.Event()
         """Set when the lock may be another's already: stop acting as the live one."""
 
+    @contextlib.asynccontextmanager
+    async def needed(self) -> AsyncIterator[None]:
+        """Cut short what is done inside, with `Away`, when the lock may be another's already."""
+
+        async def cut_short() -> None:
+            await self.lost.wait()
+            limit.reschedule(asyncio.get_running_loop().time())
+
+        try:
+            async with asyncio.timeout(None) as limit:
+                watching = asyncio.create_task(cut_short())
+                try:
+                    yield
+                finally:
+                    watching.cancel()
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise Away("PostgreSQL: the connection with the lock is lost, and another may have it by now") from None
+
 
 @contextlib.asynccontextmanager
 async def only_one(
-    dsn: str, what: str, number: int, waits: Callable[[str], None] = lambda _: None
+    dsn: str, what: str, number: int, waits: Callable[[str], None] = lambda _: None, *, within_s: float | None = None
 ) -> AsyncIterator[Held]:
     """Wait until this is the only live `what` of a number in a database, and be it inside the block.
 
-    Waits for a database that does not answer, too. It asks again and again rather than wait inside PostgreSQL, where a
-    long wait would keep VACUUM from cleaning up.
+    Waits for a database that does not answer, too, unless in a hurry. It asks again and again rather than wait inside
+    PostgreSQL, where a long wait would keep VACUUM from cleaning up.
 
     Args:
         dsn: the database.
         what: such as `publisher`.
         number: that of the shard, or of whatever there is one `what` for.
         waits: is told when the database does not answer, and when it does again and the lock is what is waited for.
+        within_s: how long to wait for another to leave, in a hurry; else for ever.
 
     Raises:
+        Away: in a hurry only, the database does not answer.
+        Taken: in a hurry only, another is the live one.
         Unexpected: the login is not the one expected.
     """
-    connection = await _locked(dsn, what, number, waits)
+    connection = await _locked(dsn, what, number, waits, within_s)
     held = Held()
     watching = asyncio.create_task(_watch(connection, held))
     try:
@@ -68,8 +96,10 @@ async def only_one(
             await connection.close()
 
 
-async def _locked(dsn: str, what: str, number: int, waits: Callable[[str], None]) -> psycopg.AsyncConnection[Any]:
-    """Return a connection that holds the lock, however long that takes."""
+async def _locked(
+    dsn: str, what: str, number: int, waits: Callable[[str], None], within_s: float | None
+) -> psycopg.AsyncConnection[Any]:
+    """Return a connection that holds the lock, however long that takes if nobody is in a hurry."""
     part = what.partition(" ")[0]
     away = False
 
@@ -87,7 +117,7 @@ async def _locked(dsn: str, what: str, number: int, waits: Callable[[str], None]
             waits(f"another {part} is the live one")
 
     waiting = AsyncRetrying(
-        retry=retry_if_exception_type(Away),
+        retry=retry_if_exception_type(Away) if within_s is None else retry_never,
         wait=wait_random_exponential(multiplier=_FIRST_PAUSE_S, max=_LONGEST_PAUSE_S),
         before_sleep=say_once,
         reraise=True,
@@ -96,29 +126,38 @@ async def _locked(dsn: str, what: str, number: int, waits: Callable[[str], None]
     kind = zlib.crc32(f"defter {what}".encode()) - (1 << 31)
     async for attempt in waiting:
         with attempt:
-            connection = await _locked_once(arguments, kind, number, connected)
+            connection = await _locked_once(arguments, kind, number, connected, within_s)
     if waiting.statistics["attempt_number"] > 1:
         _log.info("PostgreSQL is back", what=what, number=number)
     return connection
 
 
 async def _locked_once(
-    arguments: dict[str, Any], kind: int, number: int, connected: Callable[[], None]
+    arguments: dict[str, Any], kind: int, number: int, connected: Callable[[], None], within_s: float | None
 ) -> psycopg.AsyncConnection[Any]:
-    """Connect, and ask for the lock until it is given. Raises `Away`, `Unexpected`."""
+    """Connect, and ask for the lock until it is given. Raises `Away`, `Taken`, `Unexpected`."""
     with answers.understood():
         connection = await psycopg.AsyncConnection.connect(**arguments, autocommit=True)
     connected()
     try:
         with answers.understood():
-            while True:
-                cursor = await connection.execute("select pg_try_advisory_lock(%s::int4, %s::int4)", (kind, number))
-                if await cursor.fetchone() == (True,):
-                    return connection
-                await asyncio.sleep(_ASK_EVERY_S)
+            await _given(connection, kind, number, within_s)
     except BaseException:
         await connection.close()
         raise
+    return connection
+
+
+async def _given(connection: psycopg.AsyncConnection[Any], kind: int, number: int, within_s: float | None) -> None:
+    """Ask for the lock until it is given. Raises `Taken`."""
+    asking_since = time.monotonic()
+    while True:
+        cursor = await connection.execute("select pg_try_advisory_lock(%s::int4, %s::int4)", (kind, number))
+        if await cursor.fetchone() == (True,):
+            return
+        if within_s is not None and time.monotonic() - asking_since > within_s:
+            raise Taken
+        await asyncio.sleep(_ASK_EVERY_S)
 
 
 async def _watch(connection: psycopg.AsyncConnection[Any], held: Held) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from projections.comparing import TABLES
 from projections.generations import SHAPE
-from services.errors import Unexpected
+from services.errors import Away, Unexpected
 from services.journal.postgres import PostgresJournal
 from services.migrations import PROJECTOR, migrate
 from services.projector import Projector, prepare
@@ -21,7 +21,8 @@ from services.reads import Reads
 from services.swapping import drop, roll_back
 from services.writer import Point
 from tests.projections.stream import SHARD
-from tests.services.rebuilding import House, all_that_can_happen, later
+from tests.services.journal.wire import Wire
+from tests.services.rebuilding import PATIENTLY_S, House, all_that_can_happen, later
 from tests.services.stage import Calm
 
 KILLS = int(os.environ.get("KILLS", "3"))
@@ -211,6 +212,30 @@ async def test_only_one_rebuilds(house: House) -> None:
     await house.rebuild(point=another)
 
     assert other
+
+
+async def test_a_database_that_is_away_is_not_taken_for_another_rebuild(house: House) -> None:
+    async with Wire(house.dsn).open() as wire:
+        wire.down = True
+
+        with pytest.raises(Away, match="PostgreSQL"):
+            await House(wire.dsn).rebuild()
+
+
+async def test_a_rebuild_that_may_not_be_the_only_one_any_more_ends_and_the_next_goes_on(house: House) -> None:
+    async def lost(place: str) -> None:
+        if place == "begun":
+            house.do(
+                "select pg_terminate_backend(pid) from pg_stat_activity "
+                "where application_name = 'defter-rebuild-0-lock' and datname = current_database()"
+            )
+            await asyncio.sleep(PATIENTLY_S)
+
+    with pytest.raises(Away, match="another may have it"):
+        await house.rebuild(point=lost)
+
+    assert (await house.states())[2][:2] == (False, False)
+    assert (await house.rebuild()).generation == 2
 
 
 async def test_readers_see_no_error_and_no_sequence_going_back_through_rebuild_swap_and_rollback(
