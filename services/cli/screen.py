@@ -4,6 +4,7 @@ Law: money and ids are never cut short, on however narrow a terminal and in a pi
 What came from outside cannot speak to the terminal: what is not printable is written out.
 """
 
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -11,6 +12,8 @@ from typing import Any, Final, NamedTuple
 import click
 
 _ENDLESS: Final = 1_000_000
+_DUMB: Final = {"dumb", "unknown"}
+"""What a terminal is called that shows nothing but text."""
 
 
 class Column(NamedTuple):
@@ -38,8 +41,9 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[object]], indent: s
         shown.add_column(column.title, justify="right" if column.right else "left", no_wrap=True)
     for row in rows:
         shown.add_row(*(Text("" if cell is None else printable(str(cell))) for cell in row))
-    # Rich makes a table fit by cutting its cells. So it is told that there is always room, and the terminal wraps.
-    console = Console(file=sys.stdout, width=_ENDLESS, markup=False, highlight=False, emoji=False)
+    # Rich makes a table fit by cutting its cells. So it is told that there is always room, and the terminal wraps. It
+    # believes that of a dumb terminal, too, only when it is told the height as well.
+    console = Console(file=sys.stdout, width=_ENDLESS, height=_ENDLESS, markup=False, highlight=False, emoji=False)
     with console.capture() as captured:
         console.print(shown)
     for line in captured.get().splitlines():
@@ -76,7 +80,8 @@ def csv(names: Sequence[str], lines: Iterable[Mapping[str, Any]]) -> None:
 def hint(*commands: str) -> None:
     """Say what to try next, where a person is looking."""
     if sys.stdout.isatty() and commands:
-        click.echo(click.style("\nnext: ", dim=True) + click.style(f"{chr(10)}      ".join(commands), dim=True))
+        told = "\nnext: " + "\n      ".join(commands)
+        click.echo(told if os.environ.get("TERM", "").lower() in _DUMB else click.style(told, dim=True))
 
 
 def whole(parts: int, scale: int | None) -> str | None:

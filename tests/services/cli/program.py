@@ -83,12 +83,9 @@ class Program:
         fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         running = subprocess.Popen([DEFTER, *arguments], env=self.environment, stdout=its, stderr=its, stdin=its)
         os.close(its)
-        shown = b""
-        while data := _read(ours):
-            shown += data
-        os.close(ours)
-        assert running.wait(PATIENTLY_S) == 0, shown.decode()
-        return _COLOURS.sub("", shown.decode().replace("\r\n", "\n"))
+        shown = shown_on(ours)
+        assert running.wait(PATIENTLY_S) == 0, shown
+        return _COLOURS.sub("", shown)
 
 
 def deposit(ledger: str, account: str, amount: int) -> dict[str, Any]:
@@ -105,6 +102,15 @@ def move(source: str, destination: str, amount: int) -> dict[str, Any]:
 def as_lines(lines: list[dict[str, Any]]) -> bytes:
     """Return commands as JSON Lines."""
     return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+
+
+def shown_on(terminal: int) -> str:
+    """Return all that appears on a terminal until its other end is closed, and close it."""
+    shown = b""
+    while data := _read(terminal):
+        shown += data
+    os.close(terminal)
+    return shown.decode().replace("\r\n", "\n")
 
 
 def _read(descriptor: int) -> bytes:

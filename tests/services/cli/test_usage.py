@@ -1,14 +1,17 @@
 """What the program says without any installation: help, usage errors, simulation, and how things are shown."""
 
 import json
+import os
+import pty
+import sys
 from pathlib import Path
 
 import pytest
 
-from services.cli import SECTIONS
+from services.cli import SECTIONS, screen
 from services.cli.screen import printable, whole
 from services.log import without_passwords
-from tests.services.cli.program import Program
+from tests.services.cli.program import Program, shown_on
 
 WRONG_USE = 2
 COMMANDS = [command for section in SECTIONS for command in section.commands]
@@ -97,6 +100,35 @@ def test_minimal_parts_in_whole_units(parts: int, scale: int | None, shown: str 
 
 def test_what_came_from_outside_cannot_speak_to_the_terminal() -> None:
     assert printable("a\x1b[31mb\u202ec\nd") == "a\\x1b[31mb\\u202ec\nd"
+
+
+@pytest.mark.parametrize("name", ["dumb", "unknown"])
+def test_a_terminal_that_knows_nothing_but_text_is_shown_all_of_it_and_nothing_else(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long, money = "a" * 128, str(2**63 - 1)
+    ours, its = pty.openpty()
+    monkeypatch.setenv("TERM", name)
+    with os.fdopen(its, "w", encoding="utf-8") as terminal:
+        monkeypatch.setattr(sys, "stdout", terminal)
+        screen.table([screen.Column("account"), screen.amount("in whole units")], [(long, money)])
+        screen.hint("defter accounts", "defter status")
+    shown = shown_on(ours)
+
+    assert all(text in shown for text in ("in whole units", long, money, "next: defter accounts"))
+    assert "\x1b" not in shown
+
+
+@pytest.mark.parametrize("name", ["dumb", "unknown"])
+def test_a_pipe_that_is_called_a_terminal_is_shown_all_money(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TERM", name)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+
+    screen.table([screen.Column("account"), screen.amount("in whole units")], [("a" * 128, 2**63 - 1)])
+
+    assert f"{'a' * 128}  {2**63 - 1}\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
