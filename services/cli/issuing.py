@@ -5,6 +5,7 @@ Law: whatever goes wrong on the way, the id has been told, and sending the same 
 
 import re
 from collections.abc import Callable, Sequence
+from shlex import quote
 from typing import Any
 
 import click
@@ -39,10 +40,14 @@ def issue(fields: Sequence[_Fields], how: How, settings: Settings | None = None)
     if how.command_id and len(fields) > 1:
         raise click.UsageError("--id is for one command, and these are several")
     lines = [_line(each, how) for each in fields]
-    if not how.command_id and not how.as_json:
-        for line in lines:
-            screen.tell(f"id {line.command}")
-    places, outcomes = wait_for(_sent(settings, lines, how))
+    try:
+        if not how.command_id:
+            for line in lines:
+                screen.tell(f"id {line.command}")
+        places, outcomes = wait_for(_sent(settings, lines, how))
+    except KeyboardInterrupt:
+        screen.tell(f"interrupted, and it may still be decided: {_again(lines)}")
+        raise
     if how.no_wait:
         for line, place in zip(lines, places, strict=True):
             _show_sent(line, place, how)
@@ -149,10 +154,16 @@ async def _sent(settings: Settings, lines: Sequence[Line], how: How) -> tuple[li
         places = await sending.send(lines)
         return places, [] if how.no_wait else await sending.outcomes(lines, places)
     except Away as away:
-        ids = " ".join(f"--id {line.command}" for line in lines)
-        raise Unexpected(str(away), f"run the same again with {ids}: one id has one outcome, for ever") from away
+        raise Unexpected(str(away), _again(lines)) from away
     finally:
         await sending.close()
+
+
+def _again(lines: Sequence[Line]) -> str:
+    """Say how the same is sent again, so that nothing happens twice."""
+    ids = [quote(line.command) for line in lines]
+    what = "each of them again by itself, in this order," if ids[1:] else "the same again"
+    return f"run {what} with --id {', --id '.join(ids)}: one id has one outcome, for ever"
 
 
 def _show_sent(line: Line, place: Place, how: How) -> None:

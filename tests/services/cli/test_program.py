@@ -54,6 +54,16 @@ def test_one_id_has_one_outcome_and_one_exit_code(defter: Program, ledger: str) 
     assert (reused["outcome"], reused["reason"]) == ("dead-letter", "ID_REUSED")
 
 
+def test_what_was_broken_off_is_run_again_each_with_the_id_that_was_told(defter: Program, ledger: str) -> None:
+    broken = defter.run("open", "carol", "dave", "--timeout", "0.001", "--ledger", ledger)
+
+    assert broken.code == NOT_EXPECTED
+    ids = [line.removeprefix("id ") for line in broken.stderr.splitlines() if line.startswith("id ")]
+    assert f"each of them again by itself, in this order, with --id {ids[0]}, --id {ids[1]}:" in broken.stderr
+    for account, command in zip(("carol", "dave"), ids, strict=True):
+        defter.ok("open", account, "--id", command, "--ledger", ledger)
+
+
 def test_nothing_is_waited_for_with_no_wait(defter: Program, ledger: str) -> None:
     (sent,) = defter.json("transfer", "alice", "bob", "QAZ", "1", "--ledger", ledger, "--id", "p", "--no-wait")
 

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import signal
 import sys
 from pathlib import Path
 
@@ -11,9 +12,10 @@ import pytest
 from services.cli import SECTIONS, screen
 from services.cli.screen import printable, whole
 from services.log import without_passwords
-from tests.services.cli.program import Program, shown_on
+from tests.services.cli.program import PATIENTLY_S, Program, shown_on
 
 WRONG_USE = 2
+INTERRUPTED = 130
 COMMANDS = [command for section in SECTIONS for command in section.commands]
 
 
@@ -72,6 +74,20 @@ def test_wrong_usage_is_named_and_exits_2(defter: Program, arguments: list[str],
 
     assert done.code == WRONG_USE
     assert said in " ".join(done.stderr.split())
+
+
+def test_an_interrupted_command_says_its_id_and_how_to_run_it_again(defter: Program) -> None:
+    nobody = {"DEFTER_DATABASE": "postgresql://127.0.0.1:1/nothing", "DEFTER_KAFKA": "127.0.0.1:1"}
+    waiting = Program(defter.settings | nobody).start("transfer", "alice", "bob", "QAZ", "5", "--json")
+    assert waiting.stderr
+    told, _, command = waiting.stderr.readline().decode().rstrip("\n").partition(" ")
+
+    waiting.send_signal(signal.SIGINT)
+    stdout, stderr = waiting.communicate(timeout=PATIENTLY_S)
+
+    assert told == "id"
+    assert f"run the same again with --id {command}:" in stderr.decode()
+    assert (waiting.returncode, stdout) == (INTERRUPTED, b"")
 
 
 def test_simulating_needs_nothing_but_a_file(defter: Program, tmp_path: Path) -> None:
