@@ -28,13 +28,9 @@ _LINES = (
 
 
 @commands.command(epilog=options.example(*_LINES))
-@click.option(
-    "--dry-run", "choice", flag_value="dry-run", help="Compare only; what was built is dropped. Exit 1 if they differ."
-)
-@click.option(
-    "--rollback", "choice", flag_value="rollback", help="Let the generation be live again that was so before."
-)
-@click.option("--list", "choice", flag_value="list", help="Tell which generations there are, and do nothing.")
+@click.option("--dry-run", is_flag=True, help="Compare only; what was built is dropped. Exit 1 if they differ.")
+@click.option("--rollback", is_flag=True, help="Let the generation be live again that was so before.")
+@click.option("--list", "listing", is_flag=True, help="Tell which generations there are, and do nothing.")
 @click.option("--balances", is_flag=True, help="With --dry-run: of balances alone, which is quicker.")
 @click.option("--drop", type=click.IntRange(1), metavar="N", help="Drop the generation N, which is not live, for good.")
 @click.option(
@@ -43,26 +39,38 @@ _LINES = (
 @options.as_json
 @options.timeout
 def rebuild(
-    *, choice: str | None, balances: bool, drop: int | None, rate: int | None, as_json: bool, timeout_s: float
+    *,
+    dry_run: bool,
+    rollback: bool,
+    listing: bool,
+    balances: bool,
+    drop: int | None,
+    rate: int | None,
+    as_json: bool,
+    timeout_s: float,
 ) -> None:
     """Make the read models anew from the journal, beside the live ones; compare; and swap them in one step.
 
     Whoever reads meanwhile sees the live ones, whole. Interrupted, it goes on where it was when it is run again. What
     was live before is kept up to date until it is dropped, and --rollback is the same swap back.
     """
-    if choice and drop:
-        raise click.UsageError(f"--drop and --{choice} are two things: run one after the other")
-    if balances and choice != "dry-run":
+    said = {"--drop": drop, "--dry-run": dry_run, "--rollback": rollback, "--list": listing}
+    things = [name for name, given in said.items() if given]
+    if things[1:]:
+        raise click.UsageError(f"{things[0]} and {things[1]} are two things: run one after the other")
+    if balances and not dry_run:
         raise click.UsageError("--balances stands with --dry-run: read models with nothing else are shown to nobody")
+    if rate and things and not dry_run:
+        raise click.UsageError(f"{things[0]} takes in no events: leave --rate out")
     collect_seldom()
     does = _Doing(as_json, rate, timeout_s)
     if drop:
         wait_for(does.drop(drop))
-    elif choice == "list":
+    elif listing:
         wait_for(does.tell())
-    elif choice == "rollback":
+    elif rollback:
         wait_for(does.roll_back())
-    elif not wait_for(does.rebuild(dry_run=choice == "dry-run", whole=not balances)):
+    elif not wait_for(does.rebuild(dry_run=dry_run, whole=not balances)):
         raise click.exceptions.Exit(NO)
 
 

@@ -66,6 +66,10 @@ def test_the_installed_program_tells_its_version(defter: Program) -> None:
         (["statement", "a", "--after", "7"], "'7' is not the id of a posting, such as 42.0"),
         (["transfer", "a", "b", "QAZ", "5", "--metadata", "x"], "'x' is not KEY=VALUE"),
         (["setup", "--partitions", "0"], "0 is not in the range"),
+        (["rebuild", "--list", "--rollback"], "--rollback and --list are two things: run one after the other"),
+        (["rebuild", "--rollback", "--dry-run"], "--dry-run and --rollback are two things: run one after the other"),
+        (["rebuild", "--drop", "1", "--list"], "--drop and --list are two things: run one after the other"),
+        (["rebuild", "--list", "--rate", "5"], "--list takes in no events: leave --rate out"),
         (["nonsense"], "No such command 'nonsense'"),
     ],
 )
