@@ -138,10 +138,12 @@ def amount(text: str, unit: str, scale: Callable[[], int | None]) -> int:
 def _line(fields: _Fields, how: How) -> Line:
     said = {name: value for name, value in fields.items() if value is not None and value != ()}
     said |= {"id": how.command_id or new_id()} | ({"metadata": dict(how.metadata)} if how.metadata else {})
-    value = msgspec.json.encode({"type": said.pop("type")} | said)
     ledger: str = said["ledger"]
     try:
+        value = msgspec.json.encode({"type": said.pop("type")} | said)
         decode_command(value, ledger.encode())
+    except UnicodeEncodeError:
+        raise click.UsageError(f"this is no {fields['type']}: not all of it is UTF-8") from None
     except MalformedError as error:
         raise click.UsageError(f"this is no {fields['type']}: {error}") from None
     return line_of(value, ledger)

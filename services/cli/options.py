@@ -135,7 +135,12 @@ def no_wait(command: _Command) -> _Command:
 def command_id(command: _Command) -> _Command:
     """Add `--id` and `--metadata`."""
     command = click.option(
-        "--metadata", type=Metadata(), multiple=True, metavar="KEY=VALUE", help="Your own pair; again for more."
+        "--metadata",
+        type=Metadata(),
+        multiple=True,
+        metavar="KEY=VALUE",
+        callback=_once_each,
+        help="Your own pair; again for more.",
     )(command)
     return click.option(
         "--id",
@@ -143,6 +148,17 @@ def command_id(command: _Command) -> _Command:
         type=ID,
         help="The id, yours to choose: one id has one outcome, for ever. Else one is made.",
     )(command)
+
+
+def _once_each(
+    ctx: click.Context, param: click.Parameter, pairs: tuple[tuple[str, str], ...]
+) -> tuple[tuple[str, str], ...]:
+    """Return the pairs. Fails, with exit 2, where a key is given twice: which of its values was meant?"""
+    keys = [key for key, _ in pairs]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise click.BadParameter(f"{key!r} is given twice", ctx, param)
+    return pairs
 
 
 def as_of(command: _Command) -> _Command:

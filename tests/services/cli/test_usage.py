@@ -65,6 +65,7 @@ def test_the_installed_program_tells_its_version(defter: Program) -> None:
         (["balance", "a", "--as-of", "yesterday"], "'yesterday' is neither a sequence nor a time"),
         (["statement", "a", "--after", "7"], "'7' is not the id of a posting, such as 42.0"),
         (["transfer", "a", "b", "QAZ", "5", "--metadata", "x"], "'x' is not KEY=VALUE"),
+        (["open", "a", "--metadata", "a=1", "--metadata", "b=1", "--metadata", "a=1"], "'a' is given twice"),
         (["setup", "--partitions", "0"], "0 is not in the range"),
         (["rebuild", "--list", "--rollback"], "--rollback and --list are two things: run one after the other"),
         (["rebuild", "--rollback", "--dry-run"], "--dry-run and --rollback are two things: run one after the other"),
@@ -78,6 +79,15 @@ def test_wrong_usage_is_named_and_exits_2(defter: Program, arguments: list[str],
 
     assert done.code == WRONG_USE
     assert said in " ".join(done.stderr.split())
+
+
+def test_what_is_not_text_is_no_command(defter: Program) -> None:
+    nobody = {"DEFTER_DATABASE": "postgresql://127.0.0.1:1/nothing", "DEFTER_KAFKA": "127.0.0.1:1"}
+
+    done = Program(defter.settings | nobody).run("open", "x1", "--metadata", os.fsdecode(b"k=\xff\xfe"))
+
+    assert done.code == WRONG_USE
+    assert "this is no open-account.v1: not all of it is UTF-8" in done.stderr
 
 
 def test_an_interrupted_command_says_its_id_and_how_to_run_it_again(defter: Program) -> None:
