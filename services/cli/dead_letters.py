@@ -23,6 +23,9 @@ _Answer = TypeVar("_Answer")
 
 commands = click.Group()
 
+_LAST = 50
+"""How many letters are listed where nobody says how many."""
+
 _FROM_A_FILE = (
     "defter dead-letters show 0/17 --raw > command.json",
     "defter dead-letters redrive 0/17 --corrected command.json",
@@ -58,23 +61,32 @@ def dead_letters() -> None:
 @_reason
 @_partition
 @click.option("--pending", is_flag=True, help="Leave out those that were sent again.")
-@click.option("--count", type=click.IntRange(1), default=50, metavar="N", help="The last N (50).")
+@click.option("--count", type=click.IntRange(1), metavar="N", help="The last N (50).")
 @click.option("--all", "every", is_flag=True, help="All of them, partition by partition.")
 @options.as_json
 @options.timeout
 def list_letters(
-    reason: str | None, partition: int | None, pending: bool, count: int, every: bool, as_json: bool, timeout_s: float
+    reason: str | None,
+    partition: int | None,
+    pending: bool,
+    count: int | None,
+    every: bool,
+    as_json: bool,
+    timeout_s: float,
 ) -> None:
     """List dead letters: where they lay, why they were not decided, and whether they were sent again."""
     from services.cli import letters
     from services.journal.redriven import Which
+
+    if every and count:
+        raise click.UsageError("--all is every dead letter: leave --count out")
 
     async def listed(found: "DeadLetters") -> "list[Kept]":
         which = Which(reason, pending)
         shards = _shards(found, partition)
         if every:
             return [one async for page in found.all(which, shards) for one in page]
-        return await found.last(which, count, shards)
+        return await found.last(which, count or _LAST, shards)
 
     shown = _looked(listed, timeout_s)
     if as_json:
@@ -94,6 +106,8 @@ def show(place: tuple[int, int], raw: bool, as_json: bool, timeout_s: float) -> 
     """Show one dead letter: key, headers and value as they came, why it was not decided, and what can be done."""
     from services.cli import letters
 
+    if raw and as_json:
+        raise click.UsageError("--raw is the value alone: leave --json out")
     one = _looked(lambda found: _one(found, place), timeout_s)
     if raw:
         click.echo(one.letter.value or b"", nl=False)

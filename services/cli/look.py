@@ -24,6 +24,8 @@ commands = click.Group()
 @options.timeout
 def watch(ledger: str | None, every: bool, timeout_s: float, **how: Any) -> None:
     """Follow the events of a ledger as they are published, until Ctrl-C. With --json: their bytes, untouched."""
+    if ledger and every:
+        raise click.UsageError("--all is every ledger: leave --ledger out")
     settings = here()
     of = None if every else ledger or settings.ledger
     if sys.stdout.isatty():

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 commands = click.Group()
 
 PAGE = 1000
+LAST = 50
+"""How many postings are shown where nobody says how many."""
 
 
 class How(NamedTuple):
@@ -65,17 +67,19 @@ def balance(account: str, **said: Any) -> None:
 )
 @click.argument("account", type=options.PARTY)
 @click.option("--unit", type=options.UNIT, help="Of this unit only.")
-@click.option("--count", type=click.IntRange(1), default=50, metavar="N", help="The last N postings (50).")
+@click.option("--count", type=click.IntRange(1), metavar="N", help="The last N postings (50); after ID, the first N.")
 @click.option("--after", type=options.POSTING, metavar="ID", help="Those that come after this posting, such as 42.0.")
 @click.option("--all", "every", is_flag=True, help="All of them, from the beginning.")
 @asking
-def statement(account: str, unit: str | None, count: int, after: Any, every: bool, **said: Any) -> None:
+def statement(account: str, unit: str | None, count: int | None, after: Any, every: bool, **said: Any) -> None:
     """Show the postings of an account, by its name or alias, with the balance after each and how far it is consumed."""
     from services.cli import rows
     from services.cli.asking import ask
 
+    if every and (count or after):
+        raise click.UsageError(f"--all is every posting: leave {'--count' if count else '--after'} out")
     how = How(**said)
-    which = {"unit": unit, "count": count, "after": after, "every": every, "as_of": how.as_of}
+    which = {"unit": unit, "count": count or LAST, "after": after, "every": every, "as_of": how.as_of}
     ledger, found = ask(
         how.ledger, lambda reads, of: _statement(reads, of, account, **which), how.timeout_s, how.min_sequence
     )
