@@ -121,18 +121,21 @@ def amount(text: str, unit: str, scale: Callable[[], int | None]) -> int:
     """
     if re.fullmatch(r"[1-9][0-9]{0,18}", text, re.ASCII) and int(text) <= LARGEST:
         return int(text)
-    if not re.fullmatch(r"[0-9]+[.,][0-9]*", text, re.ASCII):
+    if not {".", ","} & set(text):
         raise click.UsageError(f"{text!r} is no amount: expected digits, 1 to {LARGEST}, minimal parts of {unit}")
     known = UNITS.get(unit)
     known = scale() if known is None else known
-    if known is None:
-        raise click.UsageError(f"{text!r} is no amount: expected digits, minimal parts of {unit}")
-    before, _, after = text.replace(",", ".").partition(".")
-    meant = f"; {text} {unit} is {int(before + after.ljust(known, '0'))}" if len(after) <= known else ""
-    raise click.UsageError(
-        f"{text!r} is no amount: amounts are minimal parts, digits only. The scale of {unit} is {known}: "
-        f"1 {unit} is {10**known} parts{meant}"
-    )
+    told = "is not known" if known is None else f"is {known}: 1 {unit} is {10**known} parts{_meant(text, unit, known)}"
+    raise click.UsageError(f"{text!r} is no amount: amounts are minimal parts, digits only. The scale of {unit} {told}")
+
+
+def _meant(text: str, unit: str, scale: int) -> str:
+    """Say how many parts whole units are, where that is sure and can be moved: `1,000` may be one or a thousand."""
+    found = re.fullmatch(r"([0-9]{0,19})(?:\.|,(?![0-9]{3}\Z))([0-9]{0,18})", text, re.ASCII)
+    if not found or len(found[2]) > scale:
+        return ""
+    parts = int("0" + found[1] + found[2].ljust(scale, "0"))
+    return f"; {text} {unit} is {parts}" if 1 <= parts <= LARGEST else ""
 
 
 def _line(fields: _Fields, how: How) -> Line:

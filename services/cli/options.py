@@ -91,6 +91,21 @@ class AsOf(click.ParamType[int | str]):
             self.fail(f"{value!r} is neither a sequence nor a time such as 2026-11-21T09:30:00Z", param, ctx)
 
 
+class WithAmount(click.Command):
+    """A command with an AMOUNT: `-5` there is a wrong amount, not a wrong option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments. Fails, with exit 2, where they are not of the command."""
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if not re.match(r"-[0-9.,]", error.option_name, re.ASCII):
+                raise
+            text = next(one for one in given if one.startswith(error.option_name))
+            raise click.UsageError(f"{text!r} is no amount: expected digits, minimal parts", ctx) from None
+
+
 def example(*lines: str) -> str:
     """Return what stands below a command's help."""
     return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)

@@ -57,7 +57,10 @@ def prepare(file: BinaryIO, ledger: str | None, as_json: bool, timeout_s: float)
     screen.line(answer)
 
 
-@commands.command(epilog=options.example("defter quote alice USD 10000 EUR", "defter quote alice USD 10000 EUR --json"))
+@commands.command(
+    cls=options.WithAmount,
+    epilog=options.example("defter quote alice USD 10000 EUR", "defter quote alice USD 10000 EUR --json"),
+)
 @click.argument("source", type=options.PARTY)
 @click.argument("sell", type=options.UNIT)
 @click.argument("amount", metavar="AMOUNT", type=str)

@@ -46,9 +46,10 @@ def open_account(accounts: tuple[str, ...], **given: Any) -> None:
 
 
 @commands.command(
+    cls=options.WithAmount,
     epilog=options.example(
         "defter transfer bank alice QAZ 10000 --kind deposit", "defter transfer alice bob QAZ 250 --id order-77"
-    )
+    ),
 )
 @click.argument("source", type=options.PARTY)
 @click.argument("destination", type=options.PARTY)

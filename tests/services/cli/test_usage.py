@@ -7,9 +7,11 @@ import signal
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from services.cli import SECTIONS, screen
+from services.cli.issuing import amount
 from services.cli.screen import printable, whole
 from services.log import without_passwords
 from tests.services.cli.program import PATIENTLY_S, Program, shown_on
@@ -54,6 +56,12 @@ def test_the_installed_program_tells_its_version(defter: Program) -> None:
         (["transfer", "a", "b", "QAZ", "3.5"], "The scale of QAZ is 2: 1 QAZ is 100 parts; 3.5 QAZ is 350"),
         (["transfer", "a", "b", "QAZ", "3,50"], "3,50 QAZ is 350"),
         (["transfer", "a", "b", "QAZ", "0.001"], "The scale of QAZ is 2: 1 QAZ is 100 parts"),
+        (["transfer", "a", "b", "QAZ", ".5"], "The scale of QAZ is 2: 1 QAZ is 100 parts; .5 QAZ is 50"),
+        (["transfer", "a", "b", "QAZ", "1.000,50"], "The scale of QAZ is 2: 1 QAZ is 100 parts"),
+        (["transfer", "a", "b", "QAZ", "5", "--fee", "-1.5"], "The scale of QAZ is 2: 1 QAZ is 100 parts"),
+        (["transfer", "a", "b", "QAZ", "-5"], "'-5' is no amount: expected digits"),
+        (["quote", "a", "USD", "-5.5", "EUR"], "'-5.5' is no amount: expected digits"),
+        (["transfer", "a", "b", "QAZ", "5", "--fe", "1"], "No such option '--fe'"),
         (["transfer", "a", "b", "QAZ", "0"], "'0' is no amount: expected digits, 1 to 9223372036854775807"),
         (["transfer", "a", "b", "QAZ", "9223372036854775808"], "is no amount"),
         (["transfer", "a", "b", "QAZ", "1e3"], "is no amount"),
@@ -84,6 +92,25 @@ def test_wrong_usage_is_named_and_exits_2(defter: Program, arguments: list[str],
 
     assert done.code == WRONG_USE
     assert said in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "scale", "told"),
+    [
+        ("1.5", 3, "The scale of RICE is 3: 1 RICE is 1000 parts; 1.5 RICE is 1500"),
+        ("1,000", 3, "The scale of RICE is 3: 1 RICE is 1000 parts"),
+        ("0.00", 2, "The scale of RICE is 2: 1 RICE is 100 parts"),
+        (f"{2**63}.", 0, "The scale of RICE is 0: 1 RICE is 1 parts"),
+        (".", 0, "The scale of RICE is 0: 1 RICE is 1 parts"),
+        ("5.5", None, "The scale of RICE is not known"),
+    ],
+)
+def test_a_point_names_the_scale_and_never_guesses(text: str, scale: int | None, told: str) -> None:
+    with pytest.raises(click.UsageError) as refused:
+        amount(text, "RICE", lambda: scale)
+
+    said = f"{text!r} is no amount: amounts are minimal parts, digits only. {told}"
+    assert refused.value.message == said
 
 
 def test_what_is_not_text_is_no_command(defter: Program) -> None:
