@@ -57,7 +57,7 @@ def issue(fields: Sequence[_Fields], how: How, settings: Settings | None = None)
         if not how.as_json:
             if outcome.event is not None:
                 show_event(outcome.ledger, outcome.event, settings)
-            screen.hint(*_next(each, outcome))
+            screen.hint(*_next(each, outcome, settings.ledger))
     if not all(outcome.good for outcome in outcomes):
         raise click.exceptions.Exit(NO)
 
@@ -177,36 +177,36 @@ def _show_sent(line: Line, place: Place, how: How) -> None:
         screen.line(found | {"partition": place.partition, "offset": place.offset})
     else:
         screen.say(f"sent: {line.command} in {line.ledger}, offset {place.offset} of partition {place.partition}")
-        screen.hint(f"defter show {line.command} --ledger {line.ledger}")
+        screen.hint(f"defter show {quote(line.command)} --ledger {line.ledger}")
 
 
-def _next(fields: _Fields, outcome: Outcome) -> list[str]:
-    """Say what to try next."""
-    ledger = "" if outcome.ledger == "main" else f" --ledger {outcome.ledger}"
+def _next(fields: _Fields, outcome: Outcome, default: str) -> list[str]:
+    """Say what to try next; of the ledger, where it is not the one that is asked anyway."""
+    ledger = "" if outcome.ledger == default else f" --ledger {outcome.ledger}"
     if outcome.outcome in {REFUSED, DEAD_LETTER}:
         return _remedies(outcome, ledger)
     if fields["type"] == "open-ledger.v1":
         return [f"defter open bank --type external{ledger}", f"defter open alice{ledger}"]
     if fields["type"] == "open-account.v1":
-        return [
-            f"defter accounts{ledger}",
-            f"defter transfer bank {fields['account']} QAZ 10000 --kind deposit{ledger}",
-        ]
-    return [f"defter balance {fields['movements'][0]['destination']}{ledger}", f"defter show {outcome.command}{ledger}"]
+        account = quote(fields["account"])
+        pays = fields["account_type"] == "external" or account == "bank"
+        ends = f"{account} ACCOUNT" if pays else f"bank {account}"
+        return [f"defter accounts{ledger}", f"defter transfer {ends} QAZ 10000 --kind deposit{ledger}"]
+    destination, command = quote(fields["movements"][0]["destination"]), quote(outcome.command)
+    return [f"defter balance {destination}{ledger}", f"defter show {command}{ledger}"]
 
 
 def _remedies(outcome: Outcome, ledger: str) -> list[str]:
     """Say what helps against a no, where a command does."""
-    details = outcome.details
-    unit = details.get("unit")
+    unit, account = outcome.details.get("unit"), quote(outcome.details.get("account", ""))
     define = f'{{"type":"define-unit.v1","id":"unit-{unit}","ledger":"{outcome.ledger}","unit":"{unit}","scale":2}}'
     helps = {
         "UNKNOWN_LEDGER": f"defter open-ledger {outcome.ledger}",
-        "ID_REUSED": f"defter show {outcome.command}{ledger}",
-        "ACCOUNT_NOT_FOUND": f"defter open {details.get('account')}{ledger}",
-        "ACCOUNT_EXISTS": f"defter balance {details.get('account')}{ledger}",
-        "INSUFFICIENT_FUNDS": f"defter balance {details.get('account')}{ledger}",
-        "OVERDRAFT_EXCEEDED": f"defter balance {details.get('account')}{ledger}",
+        "ID_REUSED": f"defter show {quote(outcome.command)}{ledger}",
+        "ACCOUNT_NOT_FOUND": f"defter open {'ACCOUNT --alias ' * account.startswith('@')}{account}{ledger}",
+        "ACCOUNT_EXISTS": f"defter balance {account}{ledger}",
+        "INSUFFICIENT_FUNDS": f"defter balance {account}{ledger}",
+        "OVERDRAFT_EXCEEDED": f"defter balance {account}{ledger}",
         "TREASURY_NOT_FOUND": f"defter open treasury --type treasury{ledger}",
         "UNKNOWN_UNIT": f"echo '{define}' | defter send",
     }

@@ -4,6 +4,7 @@ Law: every answer says as of which sequence it is. What the answers look like: `
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from shlex import quote
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -59,7 +60,7 @@ def balance(account: str, **said: Any) -> None:
     else:
         screen.say("nothing has arrived or left yet")
     _as_of(ledger, found.as_of, found.account)
-    screen.hint(f"defter statement {found.account}{_option(ledger)}")
+    screen.hint(f"defter statement {quote(found.account)}{_option(how.ledger)}")
 
 
 @commands.command(
@@ -93,7 +94,8 @@ def statement(account: str, unit: str | None, count: int | None, after: Any, eve
         bounds = ("opening balance", "in whole units", "closing balance", "in whole units")
         screen.table([Column("unit"), *map(amount, bounds)], rows.bound_rows(found))
     _as_of(ledger, found.as_of, found.account)
-    screen.hint(f"defter balance {found.account}{_option(ledger)}", f"defter show COMMAND{_option(ledger)}")
+    of = _option(how.ledger)
+    screen.hint(f"defter balance {quote(found.account)}{of}", f"defter show COMMAND{of}")
 
 
 @commands.command(epilog=options.example("defter show order-77", "defter show order-77 --as-of 1200"))
@@ -131,7 +133,7 @@ def show(command_id: str, as_of: Any, min_sequence: int, ledger: str | None, as_
         screen.say(f"moved back by {'events' if transfer.reversals[1:] else 'event'} {_listed(transfer.reversals)}")
         for one, back in zip(transfer.movements, transfer.reversed, strict=True):
             screen.say(f"  {back} of {one.amount} {one.unit} from {one.source} to {one.destination}")
-    screen.hint(f"defter watch --beginning{_option(found.ledger)}")
+    screen.hint(f"defter watch --beginning{_option(ledger)}")
 
 
 @commands.command(epilog=options.example("defter accounts", "defter accounts --ledger shop --csv > accounts.csv"))
@@ -150,7 +152,8 @@ def accounts(**said: Any) -> None:
     titles = [Column("account"), Column("type"), Column("policy"), amount("floor"), Column("state"), amount("version")]
     screen.table([*titles, Column("alias"), Column("book"), Column("flags")], rows.account_rows(found))
     _as_of(ledger, found.as_of)
-    screen.hint(f"defter balance {found.accounts[0].account if found.accounts else 'alice'}{_option(ledger)}")
+    then = f"balance {quote(found.accounts[0].account)}" if found.accounts else "open ACCOUNT"
+    screen.hint(f"defter {then}{_option(how.ledger)}")
 
 
 @commands.command(epilog=options.example("defter holds", "defter holds alice --ended --json"))
@@ -172,7 +175,7 @@ def holds(account: str | None, ended: bool, **said: Any) -> None:
     titles += [amount("remaining"), amount("in whole units"), amount("of"), Column("expires at")]
     screen.table(titles, rows.hold_rows(found))
     _as_of(ledger, found.as_of)
-    screen.hint(f"defter show HOLD{_option(ledger)}")
+    screen.hint(f"defter show HOLD{_option(how.ledger)}")
 
 
 @commands.command("trial-balance", epilog=options.example("defter trial-balance", "defter trial-balance --as-of 1200"))
@@ -189,7 +192,7 @@ def trial_balance(**said: Any) -> None:
     if not _as_data(how, rows.SUM_NAMES, rows.sum_lines(ledger, found)):
         screen.table([Column("unit"), *map(amount, rows.SUMS)], rows.sum_rows(found))
         _as_of(ledger, found.as_of)
-        screen.hint(f"defter accounts{_option(ledger)}")
+        screen.hint(f"defter accounts{_option(how.ledger)}")
     if any(one.debits != one.credits for one in found.units):
         screen.tell("defter: debits and credits differ. Stop, and find out why.")
         raise click.exceptions.Exit(NO)
@@ -247,6 +250,6 @@ def _as_of(ledger: str, standing: "Standing", account: str | None = None) -> Non
     screen.say(f"{account + ' in ' if account else ''}{ledger}, as of sequence {standing.sequence}, {when}")
 
 
-def _option(ledger: str) -> str:
-    """Return what has to be said of the ledger in a hint."""
-    return "" if ledger == "main" else f" --ledger {ledger}"
+def _option(said: str | None) -> str:
+    """Return what has to be said of the ledger in a hint: what was said, for where nothing was the same goes."""
+    return "" if said is None else f" --ledger {said}"

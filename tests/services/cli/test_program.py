@@ -186,6 +186,16 @@ def test_a_terminal_is_told_what_to_try_next_and_a_pipe_is_not(defter: Program, 
     assert "next:" not in piped.stdout + piped.stderr
 
 
+def test_a_hint_asks_the_ledger_that_was_asked(defter: Program, ledger: str) -> None:
+    defter.ok("open-ledger", "main")
+    at_home = Program(defter.settings | {"DEFTER_LEDGER": ledger})
+
+    assert "next: defter open ACCOUNT --ledger main\n" in at_home.on_a_terminal(
+        "accounts", "--ledger", "main", "--min-sequence", "1", columns=100
+    )
+    assert "next: defter balance alice\n" in at_home.on_a_terminal("accounts", "--min-sequence", "5", columns=100)
+
+
 def test_watching_shows_the_bytes_that_were_published(defter: Program, ledger: str) -> None:
     watched = defter.ok("watch", "--beginning", "--count", "5", "--ledger", ledger, "--json").splitlines()
 

@@ -11,9 +11,10 @@ import click
 import pytest
 
 from services.cli import SECTIONS, screen
-from services.cli.issuing import amount
+from services.cli.issuing import _next, amount
 from services.cli.screen import printable, whole
 from services.log import without_passwords
+from services.sending import Outcome
 from tests.services.cli.program import PATIENTLY_S, Program, shown_on
 
 WRONG_USE = 2
@@ -162,6 +163,19 @@ def test_minimal_parts_in_whole_units(parts: int, scale: int | None, shown: str 
 
 def test_what_came_from_outside_cannot_speak_to_the_terminal() -> None:
     assert printable("a\x1b[31mb\u202ec\nd") == "a\\x1b[31mb\\u202ec\nd"
+
+
+def test_a_hint_is_what_a_shell_takes_as_it_is_meant() -> None:
+    paid = {"type": "transfer.v1", "movements": [{"destination": "b#1"}]}
+    bank = {"type": "open-account.v1", "account": "bank", "account_type": "external"}
+    accepted = Outcome("accepted", "main", "$(id)", 1)
+    reused = Outcome("dead-letter", "main", "$(id)", reason="ID_REUSED")
+    nobody = Outcome("refused", "main", "pay", 2, "ACCOUNT_NOT_FOUND", {"account": "@nobody"})
+
+    assert _next(paid, accepted, "main") == ["defter balance 'b#1'", "defter show '$(id)'"]
+    assert _next(paid, reused, "shop") == ["defter show '$(id)' --ledger main"]
+    assert _next(paid, nobody, "main") == ["defter open ACCOUNT --alias @nobody"]
+    assert _next(bank, accepted, "main")[1] == "defter transfer bank ACCOUNT QAZ 10000 --kind deposit"
 
 
 @pytest.mark.parametrize("name", ["dumb", "unknown"])
