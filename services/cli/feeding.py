@@ -42,6 +42,11 @@ class Tally:
         if outcome.reason:
             self.reasons[outcome.reason] += 1
 
+    def again(self, *, no_wait: bool) -> str:
+        """Say how to go on after a break."""
+        done = "sent" if no_wait else "settled"
+        return f"run it again: it resumes, for one id has one outcome ({self.lines:,} lines were {done})"
+
     @property
     def noes(self) -> int:
         """How many answers are no."""
@@ -63,8 +68,10 @@ def feed(settings: Settings, file: BinaryIO, ledger: str, *, no_wait: bool, as_j
     try:
         wait_for(_feed(settings, file, ledger, tally, no_wait=no_wait, as_json=as_json, timeout_s=timeout_s))
     except Away as away:
-        remedy = f"run it again: it resumes, for one id has one outcome ({tally.lines} lines were settled)"
-        raise Unexpected(str(away), remedy) from away
+        raise Unexpected(str(away), tally.again(no_wait=no_wait)) from away
+    except KeyboardInterrupt:
+        screen.tell(f"interrupted: {tally.again(no_wait=no_wait)}")
+        raise
     _summary(tally, no_wait=no_wait, as_json=as_json)
     if tally.noes:
         raise click.exceptions.Exit(NO)
@@ -125,6 +132,7 @@ async def _chunks(file: BinaryIO) -> AsyncIterator[list[bytes]]:
     read = getattr(file, "read1", file.read)
     rest = b""
     while True:
+        await _come(file)
         data = await asyncio.to_thread(read, _READ_BYTES)
         *lines, rest = (rest + data).split(b"\n")
         if not data and rest:
@@ -133,3 +141,19 @@ async def _chunks(file: BinaryIO) -> AsyncIterator[list[bytes]]:
             yield lines[first : first + MOST_LINES]
         if not data:
             return
+
+
+async def _come(file: BinaryIO) -> None:
+    """Wait until something has come, or the end: a thread that reads cannot be interrupted, and Ctrl-C would wait too.
+
+    A file on a disk is always there, and cannot be waited for.
+    """
+    loop, come = asyncio.get_running_loop(), asyncio.Event()
+    try:
+        loop.add_reader(file.fileno(), come.set)
+    except OSError:
+        return
+    try:
+        await come.wait()
+    finally:
+        loop.remove_reader(file.fileno())

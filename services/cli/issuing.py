@@ -73,7 +73,8 @@ def show(outcome: Outcome, *, as_json: bool, number: int | None = None) -> None:
     if as_json:
         screen.line(said(outcome) | ({} if number is None else {"line": number}))
         return
-    who = f"{outcome.command or 'a message'} in {outcome.ledger}" if number is None else f"line {number}"
+    line = "" if number is None else f"line {number}, "
+    who = f"{line}{outcome.command or 'a message'} in {outcome.ledger}"
     place = "" if outcome.sequence is None else f", event {outcome.sequence}"
     screen.say(f"{outcome.outcome}: {who}{place}{because(outcome.reason, outcome.details)}")
 

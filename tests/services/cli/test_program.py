@@ -5,6 +5,7 @@ The tests share one installation, so each has accounts, or a ledger, of its own.
 
 import asyncio
 import json
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -16,10 +17,11 @@ from services.kafka.topics import Topics, partition_of
 from services.settings import Kafka
 from services.supervisor import PARTS
 from tests.services.cli.conftest import ready
-from tests.services.cli.program import Program, as_lines, deposit, move
+from tests.services.cli.program import PATIENTLY_S, Program, as_lines, deposit, move
 
 NO = 1
 NOT_EXPECTED = 3
+INTERRUPTED = 130
 LONGEST_NAME = "a" * 128
 LARGEST = 2**63 - 1
 
@@ -116,6 +118,23 @@ def test_send_tells_what_became_of_every_line_and_can_be_run_again(
     assert (summary["sent"], summary["accepted"], summary["refused"], summary["dead-letter"]) == (303, 300, 1, 2)
     assert [outcome | {"line": 0} for outcome in again] == [outcome | {"line": 0} for outcome in first]
     assert defter.run("send", str(file)).stdout.splitlines()[-4].startswith("303 sent: 300 accepted, 1 refused, 2 dead")
+
+
+def test_an_interrupted_send_tells_how_far_it_came_and_that_it_resumes(defter: Program, ledger: str) -> None:
+    sending = defter.start("send", "--ledger", ledger)
+    assert sending.stdin
+    assert sending.stdout
+    sending.stdin.write(as_lines([deposit(ledger, "nobody", 5) | {"id": "pay-1"}]))
+    sending.stdin.flush()
+    told = sending.stdout.readline().decode()
+
+    sending.send_signal(signal.SIGINT)
+    code = sending.wait(PATIENTLY_S)  # while its stdin is still open, as at a prompt
+    _, said = sending.communicate()
+
+    assert told.startswith(f"refused: line 1, pay-1 in {ledger}, event 6: ACCOUNT_NOT_FOUND")
+    assert "interrupted: run it again: it resumes, for one id has one outcome (1 lines were settled)" in said.decode()
+    assert code == INTERRUPTED
 
 
 def test_a_closed_pipe_is_no_fault(defter: Program, ledger: str) -> None:
