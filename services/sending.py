@@ -63,7 +63,7 @@ class Place(Struct, frozen=True):
 class Outcome(Struct, frozen=True, omit_defaults=True):
     """What became of a command: that of its id, whoever sent it first.
 
-    `event` is what the journal holds, where there is an event.
+    `event` is what the journal holds, where there is an event. `duplicate`: it was so before this was sent.
     """
 
     outcome: str
@@ -73,6 +73,7 @@ class Outcome(Struct, frozen=True, omit_defaults=True):
     reason: str | None = None
     details: dict[str, str] = {}
     event: Event | None = None
+    duplicate: bool = False
 
     @property
     def good(self) -> bool:
@@ -126,15 +127,22 @@ class Sending:
                 found |= dict(zip(there, told, strict=True))
         return [found[number] for number in range(len(lines))]
 
+    async def decided(self, line: Line) -> bool:
+        """Return whether a command's id has its outcome already: if so, sending it adds nothing.
+
+        Raises:
+            Away: the database does not answer.
+            Unexpected: the database is not the one expected.
+        """
+        journal = self._journal(partition_of(line.ledger, self._partitions))
+        return bool(await self._known(journal, [line]))
+
     async def close(self) -> None:
         """Let go of connections. Never raises."""
         await asyncio.gather(self._sender.close(), *(journal.close() for journal in self._journals.values()))
 
     async def _told(self, partition: int, lines: Sequence[Line], offsets: Sequence[int]) -> list[Outcome]:
-        journal = self._journals.get(partition)
-        if journal is None:
-            journal = PostgresJournal(self._settings.database(partition), partition, READER)
-            self._journals[partition] = journal
+        journal = self._journal(partition)
         await self._decided(journal, max(offsets))
         letters = {letter.offset: letter async for letter in _letters(journal, min(offsets), max(offsets))}
         known = await self._known(journal, lines)
@@ -142,6 +150,11 @@ class Sending:
             _dead(line, letters[offset]) if offset in letters else known.get(line, Outcome(NONE, line.ledger))
             for line, offset in zip(lines, offsets, strict=True)
         ]
+
+    def _journal(self, partition: int) -> Journal:
+        if partition not in self._journals:
+            self._journals[partition] = PostgresJournal(self._settings.database(partition), partition, READER)
+        return self._journals[partition]
 
     async def _decided(self, journal: Journal, offset: int) -> None:
         """Wait until the shard is past `offset`, for as long as it gets on."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 import msgspec
+from msgspec.structs import replace
 
 from domain.state import UNITS
 from schemas.codec import MalformedError, decode_command
@@ -76,6 +77,7 @@ def show(outcome: Outcome, *, as_json: bool, number: int | None = None) -> None:
     line = "" if number is None else f"line {number}, "
     who = f"{line}{outcome.command or 'a message'} in {outcome.ledger}"
     place = "" if outcome.sequence is None else f", event {outcome.sequence}"
+    place += ", decided before" if outcome.duplicate else ""
     screen.say(f"{outcome.outcome}: {who}{place}{because(outcome.reason, outcome.details)}")
 
 
@@ -97,11 +99,12 @@ def show_event(ledger: str, event: Event, settings: Settings | None = None) -> N
 
 
 def said(outcome: Outcome) -> dict[str, Any]:
-    """Return what became of a command as `reply.v1` says it."""
+    """Return what became of a command as `reply.v1` says it; that it is a duplicate, where that is known."""
     found = {
         "command": outcome.command or None,
         "ledger": outcome.ledger,
         "outcome": outcome.outcome,
+        "duplicate": outcome.duplicate or None,
         "sequence": outcome.sequence,
         "reason": outcome.reason,
         "details": outcome.details or None,
@@ -157,8 +160,11 @@ async def _sent(settings: Settings, lines: Sequence[Line], how: How) -> tuple[li
     installed = await within(how.timeout_s, lambda: check_installation(settings))
     sending = Sending(settings, installed.partitions, how.timeout_s)
     try:
+        # An id made here is new. Asked before it is sent: of what is decided meanwhile nobody knows who was first.
+        known = how.command_id is not None and not how.no_wait and await sending.decided(lines[0])
         places = await sending.send(lines)
-        return places, [] if how.no_wait else await sending.outcomes(lines, places)
+        outcomes = [] if how.no_wait else await sending.outcomes(lines, places)
+        return places, [replace(each, duplicate=known and each.event is not None) for each in outcomes]
     except Away as away:
         raise Unexpected(str(away), _again(lines)) from away
     finally:

@@ -50,10 +50,13 @@ def test_one_id_has_one_outcome_and_one_exit_code(defter: Program, ledger: str) 
     refused, refused_again = defter.json(*pay, "pay-2", code=NO), defter.json(*pay, "pay-2", code=NO)
     (reused,) = defter.json("transfer", "alice", "bob", "QAZ", "1", "--ledger", ledger, "--id", "pay-1", code=NO)
 
-    assert first == again == [{"command": "pay-1", "ledger": ledger, "outcome": "accepted", "sequence": 6}]
-    assert refused == refused_again
+    assert first == [{"command": "pay-1", "ledger": ledger, "outcome": "accepted", "sequence": 6}]
+    assert again == [first[0] | {"duplicate": True}]
+    assert refused_again == [refused[0] | {"duplicate": True}]
     assert refused[0]["details"] == {"account": "alice", "unit": "QAZ", "available": "400", "requested": "600"}
     assert (reused["outcome"], reused["reason"]) == ("dead-letter", "ID_REUSED")
+    assert "duplicate" not in reused
+    assert f"accepted: pay-1 in {ledger}, event 6, decided before\n" in defter.ok(*pay, "pay-1")
 
 
 def test_what_was_broken_off_is_run_again_each_with_the_id_that_was_told(defter: Program, ledger: str) -> None:
