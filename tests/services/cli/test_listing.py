@@ -9,6 +9,27 @@ NO = 1
 NOT_EXPECTED = 3
 
 
+def test_reading_back_what_was_so(defter: Program, ledger: str) -> None:
+    defter.ok("transfer", "alice", "bob", "QAZ", "250", "--ledger", ledger)
+    of = ("--ledger", ledger)
+
+    (then,) = defter.json("balance", "alice", "--as-of", "5", "--min-sequence", "6", *of)
+    (now,) = defter.json("balance", "alice", *of)
+    postings = defter.json("statement", "alice", *of)
+    (sums,) = defter.json("trial-balance", *of)
+    accounts = defter.json("accounts", *of)
+
+    assert (then["balance"], then["as_of"]) == ("1000", 5)
+    assert (now["balance"], now["as_of"]) == ("750", 6)
+    assert [(one["amount"], one["balance"], one["state"]) for one in postings] == [
+        ("1000", "1000", "active"),
+        ("-250", "750", "inactive"),
+    ]
+    assert defter.json("statement", "alice", "--after", "5.1", *of) == postings[1:]
+    assert (sums["debits"], sums["credits"], sums["balance"]) == ("1250", "1250", "0")
+    assert [one["account"] for one in accounts] == ["alice", "bob", "world"]
+
+
 def test_what_is_listed_is_data_too_as_of_any_moment(defter: Program, ledger: str) -> None:
     of = ("--ledger", ledger)
     hold = {"type": "place-hold.v1", "id": "hold", "ledger": ledger, "movements": [move("alice", "bob", 40)]}

@@ -152,27 +152,6 @@ def test_a_closed_pipe_is_no_fault(defter: Program, ledger: str) -> None:
     assert said == b""
 
 
-def test_reading_back_what_was_so(defter: Program, ledger: str) -> None:
-    defter.ok("transfer", "alice", "bob", "QAZ", "250", "--ledger", ledger)
-    of = ("--ledger", ledger)
-
-    (then,) = defter.json("balance", "alice", "--as-of", "5", "--min-sequence", "6", *of)
-    (now,) = defter.json("balance", "alice", *of)
-    postings = defter.json("statement", "alice", *of)
-    (sums,) = defter.json("trial-balance", *of)
-    accounts = defter.json("accounts", *of)
-
-    assert (then["balance"], then["as_of"]) == ("1000", 5)
-    assert (now["balance"], now["as_of"]) == ("750", 6)
-    assert [(one["amount"], one["balance"], one["state"]) for one in postings] == [
-        ("1000", "1000", "active"),
-        ("-250", "750", "inactive"),
-    ]
-    assert defter.json("statement", "alice", "--after", "5.1", *of) == postings[1:]
-    assert (sums["debits"], sums["credits"], sums["balance"]) == ("1250", "1250", "0")
-    assert [one["account"] for one in accounts] == ["alice", "bob", "world"]
-
-
 def test_what_is_not_there_is_a_no(defter: Program, ledger: str) -> None:
     for arguments in (("balance", "nobody"), ("statement", "@nobody"), ("show", "no-such-id")):
         done = defter.run(*arguments, "--ledger", ledger)
