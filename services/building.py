@@ -13,9 +13,9 @@ from services.journal.ports import Row
 from services.journal.postgres import PostgresJournal
 from services.migrations import PROJECTOR
 from services.patience import Unheard
+from services.points import Point, no_point
 from services.projector import Projector
 from services.settings import Settings
-from services.writer import Point, no_point
 
 Positions = dict[int, int]
 """How far shards have come in their journals, by number."""

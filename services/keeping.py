@@ -18,10 +18,10 @@ from services.errors import Unexpected
 from services.health import STARTING
 from services.journal import answers
 from services.patience import Readiness, Unheard, patiently
+from services.points import Point, no_point
 from services.projector import connected, project
 from services.settings import Settings
 from services.tallies import Tallies
-from services.writer import Point, no_point
 
 LOOK_EVERY_S: Final = 0.5
 

@@ -26,6 +26,7 @@ from services.kafka.topics import Topics
 from services.keeping import keep
 from services.lag import undecided
 from services.patience import Readiness, patiently
+from services.points import Point, no_point
 from services.publishing import publish
 from services.replies import Replies
 from services.settings import Kafka, Settings
@@ -33,7 +34,7 @@ from services.setup import Installed, check_installation, check_shard, read_inst
 from services.snapshots import latest
 from services.tallies import Behind, Tallies, WriterTally
 from services.ticker import tick
-from services.writer import RULES, Point, Writer, no_point
+from services.writer import RULES, Writer
 
 _log: Final = structlog.get_logger()
 

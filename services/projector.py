@@ -35,9 +35,9 @@ from services.journal.postgres import PostgresJournal
 from services.lag import Reached, behind
 from services.migrations import PROJECTOR
 from services.patience import Readiness, patiently
+from services.points import POLL_S, Point, no_point
 from services.settings import Settings
 from services.tallies import ProjectorTally, Tallies
-from services.writer import POLL_S, Point, no_point
 
 _T = TypeVar("_T")
 

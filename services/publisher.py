@@ -30,8 +30,8 @@ from services.journal.ports import PART, DeadLetter, Journal, Row
 from services.kafka.ports import Message, Outbox, Record
 from services.lag import Reached
 from services.patience import Readiness, asked_again, patiently
+from services.points import POLL_S, Point, no_point
 from services.tallies import PublisherTally
-from services.writer import POLL_S, Point, no_point
 
 _log = structlog.get_logger()
 

@@ -21,11 +21,11 @@ from services.kafka.topics import describe
 from services.lag import behind
 from services.migrations import PUBLISHER
 from services.patience import Readiness, patiently
+from services.points import Point, no_point
 from services.publisher import Publisher, cloud_headers, plain_headers
 from services.settings import Settings
 from services.setup import Installed, check_shard, gone
 from services.tallies import Tallies
-from services.writer import Point, no_point
 
 Emptied = Callable[[], Awaitable[int | None]]
 """Tells which partition was written to and is empty now, if there is one. May raise `Away`."""

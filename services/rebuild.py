@@ -26,6 +26,7 @@ from projections.generations import schema_of
 from services.building import Building, Positions
 from services.journal.connection import parameters
 from services.migrations import PROJECTOR
+from services.points import Point, no_point
 from services.projector import PAGE, connected
 from services.settings import Settings
 from services.swapping import (
@@ -41,7 +42,6 @@ from services.swapping import (
     obstacle,
     positions,
 )
-from services.writer import Point, no_point
 
 Told = Callable[[str, int, int], None]
 """Is told what goes on, how much of it is done, and how much there is."""

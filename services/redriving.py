@@ -26,10 +26,10 @@ from services.journal.ports import DeadLetter
 from services.journal.redriven import LAST, Kept, Noted, Which
 from services.kafka.ports import Headers, Record
 from services.migrations import READER
+from services.points import Point, no_point
 from services.reading import read
 from services.sending import Line, Outcome, Place, Sending
 from services.settings import Settings
-from services.writer import Point, no_point
 
 _T = TypeVar("_T")
 

@@ -36,10 +36,10 @@ from services.kafka.ports import Message, Outbox
 from services.kafka.topics import Topics
 from services.migrations import READER
 from services.patience import Readiness, patiently
+from services.points import Point, no_point
 from services.projector import connected
 from services.settings import Settings
 from services.tallies import Tallies, TickerTally
-from services.writer import Point, no_point
 
 _Answer = TypeVar("_Answer")
 

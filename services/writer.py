@@ -25,6 +25,7 @@ from services.continuity import digest_of, same_topic
 from services.journal.ports import Batch, DeadLetter, Journal, Standing
 from services.kafka.ports import Inbox, Record
 from services.patience import Readiness, patiently
+from services.points import POLL_S, Point, no_point
 from services.reading import Reading, read
 from services.replies import Replies, Stored
 from services.requests import requests
@@ -45,20 +46,11 @@ OVERLAP_FROM: Final = 100
 BREATH: Final = 100
 """After so many commands others are heard: the group's heartbeat, the commit in flight. Some cost milliseconds each."""
 
-POLL_S: Final = 0.25
 AHEAD_MS: Final = 5 * 60 * 1000
 """A record stamped further than this past our own clock is not decided until it is due."""
 
 SETTLES_S: Final = 1.0
 """How long who is stopped waits for the last replies to be acknowledged; others answer again what is not."""
-
-Point = Callable[[str], Awaitable[None]]
-"""Called at named points of the way, so that a test can stop the world there."""
-
-
-async def no_point(_: str) -> None:
-    """Pass by."""
-
 
 BeginWith = Callable[[], Awaitable[Snapshot]]
 """Gives the state to fold the journal on from."""

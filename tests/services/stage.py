@@ -8,9 +8,10 @@ from services.journal.memory import MemoryJournal, MemoryStore, Pause
 from services.kafka.dispatch import Addressed
 from services.kafka.lists import ListInbox, ListTopic
 from services.kafka.ports import Message
+from services.points import Point, no_point
 from services.replies import Replies
 from services.tallies import WriterTally
-from services.writer import Point, Writer, no_point
+from services.writer import Writer
 
 NOW_MS = 1_800_000_000_000
 

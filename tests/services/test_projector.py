@@ -17,9 +17,9 @@ from services.journal.memory import MemoryJournal, MemoryStore
 from services.journal.ports import Entry, Row
 from services.journal.postgres import PostgresJournal
 from services.migrations import allow_read_models, migrate
+from services.points import Point, no_point
 from services.projector import LONGEST_PAUSE_S, PAGE, SHORTEST_PAUSE_S, Projector, pause_s, prepare, project
 from services.settings import Secret, Settings
-from services.writer import Point, no_point
 from tests.projections.stream import SHARD, events, everything, stored
 from tests.projections.stream import project as project_directly
 from tests.services.journal.batches import batch

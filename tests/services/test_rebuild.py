@@ -16,10 +16,10 @@ from projections.generations import SHAPE
 from services.errors import Away, Unexpected
 from services.journal.postgres import PostgresJournal
 from services.migrations import PROJECTOR, migrate
+from services.points import Point
 from services.projector import Projector, prepare
 from services.reads import Reads
 from services.swapping import drop, roll_back
-from services.writer import Point
 from tests.projections.stream import SHARD
 from tests.services.journal.wire import Wire
 from tests.services.rebuilding import PATIENTLY_S, House, all_that_can_happen, later

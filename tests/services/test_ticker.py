@@ -16,10 +16,10 @@ from services.kafka.partition import Partition
 from services.kafka.ports import Message, Record
 from services.kafka.topics import Topics, delete
 from services.migrations import READER
+from services.points import Point
 from services.settings import Kafka, Secret, Settings
 from services.setup import setup
 from services.ticker import SELDOMEST, HoldsDue, Ticker, tick
-from services.writer import Point
 from tests.services.stage import Calm, opened, pay
 from tests.services.transactions import send_in_one
 

@@ -20,12 +20,13 @@ from services.journal.postgres import PostgresJournal
 from services.kafka.dispatch import Dispatch
 from services.kafka.inbox import KafkaInbox
 from services.kafka.topics import Topics
+from services.points import Point
 from services.processes import projector, publisher, writer
 from services.replies import Replies
 from services.settings import Settings
 from services.setup import check_installation
 from services.tallies import WriterTally
-from services.writer import Point, Writer
+from services.writer import Writer
 
 BAD_SETTING = 3
 
