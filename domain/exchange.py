@@ -3,13 +3,15 @@
 Law: exact integers, rounded down in favour of the ad's account. Which route is taken follows from the state alone.
 """
 
+from collections import Counter
 from collections.abc import Iterator
+from heapq import heappop, heappush
 from typing import Final, NamedTuple
 
 from domain.accounts import not_found, out_of_use
 from domain.books import not_admitted, version_of
 from domain.refusals import Objection, happening, objection, refused
-from domain.state import Account, Ad, Ledger
+from domain.state import NOTHING, ONE, Account, Ad, Ledger
 from domain.transfers import Leg, Settled, changes_of, settle, short_of_funds, unknown_unit
 from schemas.commands import Exchange, PostAd, WithdrawAd
 from schemas.events import AdPosted, AdWithdrawn, CommandRefused, TransferPosted
@@ -17,6 +19,10 @@ from schemas.reasons import Reason
 from schemas.values import LARGEST
 
 MOST_HOPS: Final = 4
+ENOUGH: Final = 2
+"""Of the ways that bring as much to a unit in as many hops, so many may win: the first two, in order of their ids.
+With four hops at most they differ in one unit only: where having been there stops the first, the second can go on.
+"""
 
 
 class Route(NamedTuple):
@@ -93,9 +99,7 @@ def quote(ledger: Ledger, command: Exchange) -> Route | Objection:
         return settled
     if short := short_of_funds(ledger, settled.nets):
         return short
-    market = _Market(ledger, command, sold, bought)
-    routes = market.routes(Route((), (), command.amount), command.sell, (command.sell,))
-    best = min(routes, key=lambda route: (-route.yields, len(route.ads), [ad.id for ad in route.ads]), default=None)
+    best = _Search(ledger, command, sold, bought).best()
     return best or objection(Reason.NO_ROUTE, sell=command.sell, buy=command.buy)
 
 
@@ -107,64 +111,146 @@ def gives(ledger: Ledger, ad: Ad, amount: int) -> int:
         ad: its rate is whole units of quote for one whole unit of base.
         amount: in minimal parts of its base.
     """
-    whole, _, fraction = ad.rate.partition(".")
-    numerator = amount * int(whole + fraction) * 10 ** ledger.units[ad.quote]
-    return int(numerator // 10 ** (len(fraction) + ledger.units[ad.base]))
+    return amount * ledger.ratio(ad) // ONE
 
 
-class _Market(NamedTuple):
-    """The ads as one sale sees them."""
+class _Way(NamedTuple):
+    """A route as far as it goes. Ways are in the order of the routes that they may become: the best is the least.
 
-    ledger: Ledger
-    command: Exchange
-    sold: Account
-    bought: Account
+    `promise` is, negated, what it cannot yield more than; of a whole route, what it yields. `hops` are all that it is
+    to have, `ids` those of its ads so far; `amount` is what has arrived in `unit`.
+    """
 
-    def routes(self, so_far: Route, unit: str, seen: tuple[str, ...]) -> Iterator[Route]:
-        """Give every route from `unit` on to what is bought: none visits a unit twice or has more than `MOST_HOPS`."""
-        last = len(so_far.ads) == MOST_HOPS - 1
-        for wanted in self.ledger.market.get(unit, ()):
-            if wanted in seen or (last and wanted != self.command.buy):
+    promise: int
+    hops: int
+    ids: tuple[str, ...]
+    unit: str
+    amount: int
+    ads: tuple[Ad, ...]
+
+
+class _Search:
+    """The search for the best route: the most promising way goes on, until none promises more than what is found.
+
+    Law: no unit is visited twice, so no hop changes what the rules say of another. Therefore how much an ad may take is
+    one number, and what comes of an amount does not depend on the way that it came.
+    """
+
+    def __init__(self, ledger: Ledger, command: Exchange, sold: Account, bought: Account) -> None:
+        self._ledger, self._command, self._sold, self._bought = ledger, command, sold, bought
+        self._found = _Way(0, 0, (), command.buy, 0, ())
+        self._worths = [{command.buy: 1}]
+        self._most: dict[str, int] = {}
+
+    def best(self) -> Route | None:
+        """Give the best route, if there is any."""
+        sell, amount = self._command.sell, self._command.amount
+        ways = [_Way(-LARGEST, hops, (), sell, amount, ()) for hops in range(1, MOST_HOPS + 1)]
+        arrived: Counter[tuple[int, int, str, int]] = Counter()
+        while ways and ways[0] < self._found:
+            way = heappop(ways)
+            here = (way.hops, len(way.ads), way.unit, way.amount)
+            arrived[here] += 1
+            if arrived[here] > ENOUGH:
                 continue
-            route = self._hop(so_far, unit, wanted)
-            if route is None:
-                continue
-            if wanted == self.command.buy:
-                yield route
-            else:
-                yield from self.routes(route, wanted, (*seen, wanted))
+            for on in self._onward(way):
+                if len(on.ads) < on.hops:
+                    heappush(ways, on)
+                    continue
+                before, self._found = self._found, on
+                if on.amount >= 2 * before.amount:
+                    # Ads that seemed the best can be too small for so much: begin anew without them.
+                    del self._worths[1:]
+                    return self.best()
+        return self._route() if self._found.ads else None
 
-    def _hop(self, so_far: Route, base: str, wanted: str) -> Route | None:
+    def _onward(self, way: _Way) -> Iterator[_Way]:
+        """Give the ways one hop on, as far as they may be the best; and two hops on where the second is the last."""
+        left = way.hops - len(way.ads) - 1
+        been = {ad.base for ad in way.ads}
+        for wanted, worth in self._worth(left).items():
+            on = None if wanted in been else self._hop(way, wanted, worth, left)
+            if on and on < self._found:
+                yield from self._onward(on) if left == 1 else (on,)
+
+    def _hop(self, way: _Way, wanted: str, worth: int, left: int) -> _Way | None:
         """Take the ad of this pair that gives most and breaks no rule; of equals the lower id."""
-        offers = [
-            (-gives(self.ledger, ad, so_far.yields), ad.id, ad)
-            for ad in self.ledger.market[base][wanted].values()
-            if self._open(ad, so_far)
-        ]
-        for given, _, ad in sorted(offers):
-            if not 0 < -given <= LARGEST:
-                continue
-            payee = self.bought if wanted == self.command.buy else self.sold
-            maker = self.ledger.accounts[ad.account]
-            legs = (*so_far.legs, Leg(self.sold, maker, base, so_far.yields), Leg(maker, payee, wanted, -given))
-            if self._allowed(legs):
-                return Route((*so_far.ads, ad), legs, -given)
-        return None
+        taken, given = None, 1
+        for negated, name, ad in self._ledger.market.get(way.unit, {}).get(wanted, ()):
+            offered = way.amount * -negated // ONE
+            if offered < given:
+                break
+            if (taken is None or name < taken.id) and way.amount <= self._takes(ad):
+                taken, given = ad, offered
+        if taken is None:
+            return None
+        promise = -(given * worth // ONE**left)
+        return _Way(promise, way.hops, (*way.ids, taken.id), wanted, given, (*way.ads, taken))
 
-    def _open(self, ad: Ad, so_far: Route) -> bool:
-        maker = self.ledger.accounts[ad.account]
-        within = ad.limit is None or ad.limit - ad.taken >= so_far.yields
-        return within and maker.state is None and maker is not self.sold and maker is not self.bought
+    def _worth(self, left: int) -> dict[str, int]:
+        """Tell what a part of each unit comes to in so many hops, at most: parts of what is bought, times `ONE` a hop.
 
-    def _allowed(self, legs: tuple[Leg, ...]) -> bool:
-        """Tell whether the transfer breaks no rule as far as its last hop, none being broken before it."""
-        changes = changes_of(legs)
-        settled = settle(changes)
-        return (
-            isinstance(settled, Settled)
-            and not_admitted(self.ledger, self.command.book, changes[-4:]) is None
-            and short_of_funds(self.ledger, settled.nets) is None
+        It goes by the best rates, for rounding only lowers. All ads count that can give what it takes to yield as much
+        as the route that is found.
+        """
+        while len(self._worths) <= left:
+            least = max(self._found.amount, 1) * ONE ** (len(self._worths) - 1)
+            onward = [(unit, worth, -(-least // worth)) for unit, worth in self._worths[-1].items()]
+            level = {}
+            for unit, quotes in self._ledger.market.items():
+                if unit in {self._command.sell, self._command.buy}:
+                    continue
+                worths = (self._top(quotes[to], need) * worth for to, worth, need in onward if to in quotes)
+                if most := max(worths, default=0):
+                    level[unit] = most
+            self._worths.append(level)
+        return self._worths[left]
+
+    def _top(self, ads: list[tuple[int, str, Ad]], need: int) -> int:
+        """Give the best ratio of those ads that can give so much."""
+        for negated, _, ad in ads:
+            if self._takes(ad) * -negated >= need * ONE:
+                return -negated
+        return 0
+
+    def _takes(self, ad: Ad) -> int:
+        """Tell how much an ad may take, at most; of the rules each is asked once."""
+        takes = self._most.get(ad.id)
+        if takes is None:
+            takes = self._most[ad.id] = self._asked(ad)
+        return takes
+
+    def _asked(self, ad: Ad) -> int:
+        """Ask limit, parties, sums, funds and book, the cheapest first."""
+        maker, payee = self._ledger.accounts[ad.account], self._payee(ad)
+        takes = LARGEST if ad.limit is None else ad.limit - ad.taken
+        if takes < 1 or maker.state is not None or maker is self._sold or maker is self._bought:
+            return 0
+        out = maker.totals.get(ad.quote, NOTHING)
+        gives = min(out.may_leave, payee.totals.get(ad.quote, NOTHING).may_arrive)
+        if maker.least is not None:
+            gives = min(gives, out.available - maker.least)
+        takes = min(
+            takes,
+            self._sold.totals.get(ad.base, NOTHING).may_leave,
+            maker.totals.get(ad.base, NOTHING).may_arrive,
+            ((gives + 1) * ONE - 1) // self._ledger.ratio(ad),
         )
+        changes = [(self._sold, ad.base, -1), (maker, ad.base, 1), (maker, ad.quote, -1), (payee, ad.quote, 1)]
+        return 0 if takes < 1 or not_admitted(self._ledger, self._command.book, changes) else takes
+
+    def _payee(self, ad: Ad) -> Account:
+        return self._bought if ad.quote == self._command.buy else self._sold
+
+    def _route(self) -> Route:
+        """Work out the movements of the route that is found."""
+        legs: list[Leg] = []
+        amount = self._command.amount
+        for ad in self._found.ads:
+            maker, given = self._ledger.accounts[ad.account], gives(self._ledger, ad, amount)
+            legs += [Leg(self._sold, maker, ad.base, amount), Leg(maker, self._payee(ad), ad.quote, given)]
+            amount = given
+        return Route(self._found.ads, tuple(legs), amount)
 
 
 def _parties(ledger: Ledger, command: Exchange) -> tuple[Account, Account] | Objection:

@@ -4,12 +4,16 @@ Law: only `domain.ledger.apply` changes them. They are kept lean: an account wit
 there are millions.
 """
 
+from bisect import bisect_left, insort
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Self
 
 from domain.expiries import Expiries
-from schemas.values import Policy
+from schemas.values import LARGEST, Policy
+
+ONE: Final = 10**36
+"""What ratios are counted in. It makes them whole: rates have 18 decimals at most, and so have units."""
 
 Change = tuple["Account", str, int]
 """One posting to be: account, unit, signed amount in minimal parts."""
@@ -39,6 +43,16 @@ class Totals:
             ISO 20022 balance type `ITAV`, interim available, as against `ITBD`, interim booked.
         """
         return self.credits - self.debits - self.held
+
+    @property
+    def may_leave(self) -> int:
+        """What the number range leaves for debits."""
+        return LARGEST - self.debits - self.held
+
+    @property
+    def may_arrive(self) -> int:
+        """What the number range leaves for credits."""
+        return LARGEST - self.credits
 
 
 NOTHING: Final = Totals()
@@ -179,9 +193,9 @@ class Ledger:
     """One self-contained set of accounts.
 
     `sequence` and `at` are those of its last event; 0 and empty before there is one. `singletons` are the open accounts
-    of the types that have one only. `expiring` are those of the open holds that expire. `withdrawn`
-    are the ids of ads that are used up. `market` is base, then quote, then the open ads. `whole` has a bit for each
-    sequence: whether it is an envelope, or the reversal of one, and so on back.
+    of the types that have one only. `expiring` are those of the open holds that expire. `withdrawn` are the ids of ads
+    that are used up. `market` is base, then quote, then (ratio negated, id, ad) of the open ads: best first. `whole`
+    has a bit for each sequence: whether it is an envelope, or the reversal of one, and so on back.
     """
 
     name: str
@@ -198,7 +212,7 @@ class Ledger:
     expiring: Expiries = field(default_factory=Expiries)
     ads: dict[str, Ad] = field(default_factory=dict)
     withdrawn: set[str] = field(default_factory=set)
-    market: dict[str, dict[str, dict[str, Ad]]] = field(default_factory=dict)
+    market: dict[str, dict[str, list[tuple[int, str, Ad]]]] = field(default_factory=dict)
     whole: bytearray = field(default_factory=bytearray)
 
     def named(self, party: str) -> Account | None:
@@ -219,13 +233,19 @@ class Ledger:
     def post_ad(self, ad: Ad) -> None:
         """Put an offer on the market."""
         self.ads[ad.id] = ad
-        self.market.setdefault(ad.base, {}).setdefault(ad.quote, {})[ad.id] = ad
+        insort(self.market.setdefault(ad.base, {}).setdefault(ad.quote, []), (-self.ratio(ad), ad.id, ad))
 
     def withdraw_ad(self, ad_id: str) -> None:
         """Take an offer off the market, for good."""
         ad = self.ads.pop(ad_id)
         self.withdrawn.add(ad_id)
-        del self.market[ad.base][ad.quote][ad_id]
+        ads = self.market[ad.base][ad.quote]
+        del ads[bisect_left(ads, (-self.ratio(ad), ad_id, ad))]
+
+    def ratio(self, ad: Ad) -> int:
+        """Tell what an ad gives for one minimal part of its base: minimal parts of its quote, times `ONE`."""
+        whole, _, fraction = ad.rate.partition(".")
+        return int(whole + fraction.ljust(18, "0")) * int(10 ** (18 + self.units[ad.quote] - self.units[ad.base]))
 
 
 _ISSUER: Final = frozenset({"issuer"})

@@ -150,8 +150,15 @@ RULE_FAULTS: Final = (
     Fault(
         "an ad gives more than its limit",
         "domain/exchange.py",
-        "ad.limit - ad.taken >= so_far.yields",
-        "ad.limit >= so_far.yields",
+        "ad.limit - ad.taken",
+        "ad.limit",
         ("tests/domain/test_exchange.py", VECTORS),
+    ),
+    Fault(
+        "a way to the best route is given up too early",
+        "domain/exchange.py",
+        "-(given * worth // ONE**left)",
+        "-(given * worth // ONE**left) + 1",
+        ("tests/domain/test_routes.py",),
     ),
 )
