@@ -14,9 +14,8 @@ from typing import Final, Literal, TypeVar, get_args
 
 import msgspec
 from msgspec import Struct
-from psycopg import ProgrammingError
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from services import dsn as dsns
 from services.errors import WrongSetting
 
 Security = Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"]
@@ -28,8 +27,7 @@ _Choice = TypeVar("_Choice", bound=str)
 _LEDGER: Final = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _PREFIX: Final = re.compile(r"[A-Za-z0-9._-]{1,150}")
 _INSTANCE: Final = re.compile(r"[A-Za-z0-9._-]{1,200}")
-_SERVER: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s,:\[\]]+):(\d{1,5})")
-_PASSWORDS: Final = ("password", "sslpassword")
+_SERVER: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s,:@/\[\]]+):(\d{1,5})")
 
 
 class Secret:
@@ -95,12 +93,15 @@ class Settings(Struct, frozen=True, kw_only=True):
             WrongSetting: a value is not what was expected; the message names the variable, never a password.
         """
         given = {name: value for name, value in environ.items() if name.startswith("DEFTER_") and value}
-        dsn = _dsn(given, "DEFTER_DATABASE")
+        dsn, kafka = _dsn(given, "DEFTER_DATABASE"), _kafka(given)
+        read_dsn = _dsn(given, "DEFTER_READ_DATABASE")
+        if dsn is None and kafka is None:
+            _see_that_all_is_used(given)
         return cls(
             instance=_matching(given, "DEFTER_INSTANCE", _host(), _INSTANCE, "letters, digits, '.', '_' and '-'"),
             dsn=dsn,
-            read_dsn=_dsn(given, "DEFTER_READ_DATABASE") or dsn,
-            kafka=_kafka(given),
+            read_dsn=read_dsn or dsn,
+            kafka=kafka,
             prefix=_matching(given, "DEFTER_PREFIX", "defter.", _PREFIX, "letters, digits, '.', '_' and '-'"),
             postings=_one_of(given, "DEFTER_POSTINGS", "0", ("0", "1")) == "1",
             cloudevents=_one_of(given, "DEFTER_CLOUDEVENTS", "0", ("0", "1")) == "1",
@@ -120,6 +121,11 @@ class Settings(Struct, frozen=True, kw_only=True):
             self, dsn=Secret(database), read_dsn=Secret(database), kafka=Kafka(servers=servers)
         )
 
+    def hurried(self, timeout_s: float) -> "Settings":
+        """Return the same settings, with databases that are given up as `dsn.hurried` says."""
+        dsn, read_dsn = (each and Secret(dsns.hurried(each.reveal(), timeout_s)) for each in (self.dsn, self.read_dsn))
+        return msgspec.structs.replace(self, dsn=dsn, read_dsn=read_dsn)
+
     def database(self, shard: int) -> str:
         """Return the DSN of the journal of `shard`, password included. Raises `WrongSetting` where none is set."""
         return _filled(self.dsn, "DEFTER_DATABASE", shard)
@@ -135,22 +141,6 @@ class Settings(Struct, frozen=True, kw_only=True):
         return self.kafka
 
 
-def masked(dsn: str) -> str:
-    """Return a DSN as it may be shown: without its passwords.
-
-    >>> masked("postgresql://defter:hunter2@db:5432/ledger")
-    'user=defter password=*** dbname=ledger host=db port=5432'
-    """
-    try:
-        parts = conninfo_to_dict(dsn)
-    except ProgrammingError:
-        return "a DSN that cannot be read"
-    for name in _PASSWORDS:
-        if name in parts:
-            parts[name] = "***"
-    return make_conninfo("", **parts)
-
-
 def _filled(dsn: Secret | None, name: str, shard: int) -> str:
     if dsn is None:
         raise WrongSetting(f"{name} is not set; expected a DSN, such as postgresql://user@host:5432/defter")
@@ -164,12 +154,19 @@ def _host() -> str:
 def _dsn(given: Mapping[str, str], name: str) -> Secret | None:
     if name not in given:
         return None
-    try:
-        conninfo_to_dict(given[name].replace("{shard}", "0"))
-    except ProgrammingError:
-        # The library's own message would quote what it could not read, which may be the password.
-        raise WrongSetting(f"{name} is no DSN; expected something like postgresql://user@host:5432/defter") from None
+    if fault := dsns.fault(given[name]):
+        raise WrongSetting(f"{name} {fault}")
     return Secret(given[name])
+
+
+def _see_that_all_is_used(given: Mapping[str, str]) -> None:
+    """See that nothing is said of servers that are not named: the local installation would not be reached so."""
+    for name in given:
+        if name == "DEFTER_READ_DATABASE" or name.startswith("DEFTER_KAFKA_"):
+            raise WrongSetting(
+                f"{name} is set, but neither DEFTER_DATABASE nor DEFTER_KAFKA is; expected these two with it, or none "
+                "of them, for the local installation"
+            )
 
 
 def _kafka(given: Mapping[str, str]) -> Kafka | None:
@@ -206,10 +203,14 @@ def _agree(given: Mapping[str, str], used: bool, names: tuple[str, ...], *, need
 
 def _servers(given: Mapping[str, str], name: str) -> str:
     servers = [server.strip() for server in given.get(name, "").split(",") if server.strip()]
-    for server in servers:
+    for place, server in enumerate(servers, 1):
         match = _SERVER.fullmatch(server)
         if match is None or not 0 < int(match[2]) < 2**16:
-            raise WrongSetting(f"{name} names {server!r}; expected host:port, such as kafka-1:9092")
+            # It is not quoted: somebody may have put a password there.
+            raise WrongSetting(
+                f"{name} is wrong at server {place}; expected host:port, such as kafka-1:9092 (user and password are "
+                "DEFTER_KAFKA_USER and DEFTER_KAFKA_PASSWORD)"
+            )
     return ",".join(servers)
 
 
@@ -237,5 +238,5 @@ def _matching(given: Mapping[str, str], name: str, default: str, pattern: re.Pat
 def _port(given: Mapping[str, str], name: str) -> int:
     value = given.get(name, "0")
     if not re.fullmatch(r"[0-9]{1,5}", value) or int(value) >= 2**16:
-        raise WrongSetting(f"{name} is {value!r}; expected a port, 0 to 65535 (0: any that is free)")
+        raise WrongSetting(f"{name} is {value!r}; expected a port, 0 to 65535 (0: none)")
     return int(value)

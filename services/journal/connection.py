@@ -61,7 +61,8 @@ def parameters(dsn: str, name: str) -> dict[str, Any]:
     wanted = " ".join(f"-c {setting}={value}" for setting, value in _SESSION.items())
     return said | {
         "application_name": name,
-        "connect_timeout": _CONNECT_TIMEOUT_S,
+        # 0 would be for ever. A command that is in a hurry says less (`services.dsn`).
+        "connect_timeout": min(int(said.get("connect_timeout") or 0) or _CONNECT_TIMEOUT_S, _CONNECT_TIMEOUT_S),
         "keepalives": 1,
         "keepalives_idle": 3,
         "keepalives_interval": 2,

@@ -3,7 +3,7 @@
 import pytest
 
 from services.errors import WrongSetting
-from services.settings import Kafka, Secret, Settings, masked
+from services.settings import Kafka, Secret, Settings
 
 PASSWORD = "hunter2"
 DATABASE = f"postgresql://defter:{PASSWORD}@db-{{shard}}:5432/ledger"
@@ -67,24 +67,15 @@ def test_no_password_shows_in_what_is_printed_of_the_settings() -> None:
     assert PASSWORD not in repr(settings) + str(settings) + f"{settings.kafka} {settings.dsn}"
 
 
-@pytest.mark.parametrize(
-    "dsn",
-    [
-        f"postgresql://defter:{PASSWORD}@db/ledger",
-        f"postgresql://defter@db/ledger?password={PASSWORD}",
-        f"host=db user=defter password={PASSWORD} sslpassword='{PASSWORD} too'",
-        f"host=db password={PASSWORD} nonsense",
-    ],
-)
-def test_a_dsn_is_shown_without_its_passwords(dsn: str) -> None:
-    assert PASSWORD not in masked(dsn)
-
-
 WRONG = [
     ({"DEFTER_DATABASE": f"host=db password={PASSWORD} {PASSWORD}"}, "DEFTER_DATABASE", "postgresql://"),
     ({"DEFTER_READ_DATABASE": "nonsense"}, "DEFTER_READ_DATABASE", "postgresql://"),
+    ({"DEFTER_READ_DATABASE": "postgresql://db/ledger"}, "DEFTER_READ_DATABASE", "for the local installation"),
+    ({**SASL, "DEFTER_KAFKA": ""}, "DEFTER_KAFKA_", "for the local installation"),
     ({"DEFTER_KAFKA": "kafka"}, "DEFTER_KAFKA", "host:port"),
-    ({"DEFTER_KAFKA": "kafka:9092,other:99999"}, "DEFTER_KAFKA", "host:port"),
+    ({"DEFTER_KAFKA": "kafka:9092,other:99999"}, "DEFTER_KAFKA is wrong at server 2", "host:port"),
+    ({"DEFTER_KAFKA": f"ann:{PASSWORD}@kafka:9092"}, "DEFTER_KAFKA", "DEFTER_KAFKA_PASSWORD"),
+    ({"DEFTER_KAFKA": f"{PASSWORD}@kafka:9092"}, "DEFTER_KAFKA", "host:port"),
     ({"DEFTER_KAFKA_SECURITY": "SSL"}, "DEFTER_KAFKA_SECURITY", "plaintext or ssl or sasl_plaintext or sasl_ssl"),
     ({**SASL, "DEFTER_KAFKA_SASL_MECHANISM": "GSSAPI"}, "DEFTER_KAFKA_SASL_MECHANISM", "SCRAM-SHA-256"),
     ({**SASL, "DEFTER_KAFKA_PASSWORD": ""}, "DEFTER_KAFKA_PASSWORD", "sasl_plaintext"),

@@ -28,8 +28,9 @@ def test_one_command_waits_for_what_does_not_answer_but_not_for_ever(installatio
     ("setting", "value", "expected"),
     [
         ("DEFTER_LOG", "loud", "DEFTER_LOG is 'loud'; expected console or json"),
-        ("DEFTER_KAFKA", "kafka", "DEFTER_KAFKA names 'kafka'; expected host:port"),
+        ("DEFTER_KAFKA", "kafka", "DEFTER_KAFKA is wrong at server 1; expected host:port"),
         ("DEFTER_DATABASE", "u:hunter2@h/d", "DEFTER_DATABASE is no DSN; expected something like"),
+        ("DEFTER_DATABASE", "postgresql://u:p@hunter2@h/d", "`@` in a password is `%40`"),
         ("DEFTER_PORT", "eighty", "DEFTER_PORT is 'eighty'; expected a port"),
     ],
 )
