@@ -8,23 +8,25 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import psycopg
 from msgspec import Struct
 
+from services.dsn import masked
 from services.errors import Away, Unexpected
 from services.journal import answers
 from services.journal.connection import parameters
 from services.kafka.topics import Topics, describe
 from services.migrations import NEWEST
 from services.migrations.run import ROLES
-from services.settings import Settings, masked
+from services.settings import Settings
 from services.setup import check_installation, read_installation
 
 OLDEST_POSTGRES: Final = 150000
 
 _Connection = psycopg.Connection[tuple[Any, ...]]
+_Found = TypeVar("_Found")
 
 
 class Finding(Struct, frozen=True, omit_defaults=True):
@@ -55,37 +57,51 @@ async def examine(settings: Settings, timeout_s: float, show: Callable[[Finding]
     add(Finding(f"Defter {version('defter')} on Python {sys.version.split()[0]}, schema {NEWEST}", good=True))
     for finding in _settings(settings):
         add(finding)
-    for where, dsn in (await _databases(settings, timeout_s)).items():
-        for look in (_examine_postgres, _examine_roles):
-            add(await _looked(f"PostgreSQL{where}", timeout_s, partial(asyncio.to_thread, _with, dsn, where, look)))
-    add(await _looked("Kafka", timeout_s, partial(_kafka, settings)))
-    add(await _looked("the installation", timeout_s, partial(_installation, settings)))
+    count, silent = 1, False  # how many shards there are only the first database tells
+    try:
+        count = (await _in_time("PostgreSQL", timeout_s, partial(read_installation, settings))).partitions
+    except Away as away:
+        silent = True
+        add(_silence(away))
+    except Unexpected:
+        pass  # it is told of each thing what is wrong with it
+    for where, dsn in _databases(settings, count).items():
+        if not silent or dsn != settings.database(0):
+            look = partial(asyncio.to_thread, _examine, dsn, where)
+            for finding in await _looked(f"PostgreSQL{where}", timeout_s, look):
+                add(finding)
+    (kafka,) = await _looked("Kafka", timeout_s, partial(_kafka, settings))
+    add(kafka)
+    if kafka.good and not silent:
+        for finding in await _looked("the installation", timeout_s, partial(_installation, settings)):
+            add(finding)
     return all(finding.good for finding in found)
 
 
-async def _looked(what: str, timeout_s: float, look: Callable[[], Awaitable[Finding]]) -> Finding:
+async def _looked(what: str, timeout_s: float, look: Callable[[], Awaitable[list[Finding]]]) -> list[Finding]:
     """Look at one thing, and say so where it does not answer or is not the one expected."""
+    try:
+        return await _in_time(what, timeout_s, look)
+    except Away as away:
+        return [_silence(away)]
+    except Unexpected as unexpected:
+        return [Finding(unexpected.what, good=False, remedy=unexpected.remedy)]
+
+
+async def _in_time(what: str, timeout_s: float, look: Callable[[], Awaitable[_Found]]) -> _Found:
     try:
         async with asyncio.timeout(timeout_s):
             return await look()
     except TimeoutError:
-        return Finding(f"{what} did not answer within {timeout_s:g} s", good=False)
-    except Away as away:
-        return Finding(str(away), good=False, remedy="start it, or set DEFTER_DATABASE and DEFTER_KAFKA right")
-    except Unexpected as unexpected:
-        return Finding(unexpected.what, good=False, remedy=unexpected.remedy)
+        raise Away(f"{what} did not answer within {timeout_s:g} s") from None
 
 
-async def _databases(settings: Settings, timeout_s: float) -> dict[str, str]:
-    """Return every database there is by what is said of it: of which shard it is the first, where there are several.
+def _silence(away: Away) -> Finding:
+    return Finding(str(away), good=False, remedy="start it, or set DEFTER_DATABASE and DEFTER_KAFKA right")
 
-    How many shards there are is asked of the first; while it does not tell, it is the only one that is known.
-    """
-    try:
-        async with asyncio.timeout(timeout_s):
-            count = (await read_installation(settings)).partitions
-    except (TimeoutError, Away, Unexpected):
-        count = 1
+
+def _databases(settings: Settings, count: int) -> dict[str, str]:
+    """Return every database of all shards by what is said of it: where there are several, of which it is the first."""
     journals = {dsn: f" of shard {shard}" for shard, dsn in _first(settings.database, count)}
     models = {dsn: f" of the read models of shard {shard}" for shard, dsn in _first(settings.read_database, count)}
     every = models | journals
@@ -151,23 +167,22 @@ def _examine_roles(connection: _Connection, where: str) -> Finding:
     return Finding(f"the user {user} may take the roles {', '.join(ROLES)}{where}", good=True)
 
 
-async def _kafka(settings: Settings) -> Finding:
+async def _kafka(settings: Settings) -> list[Finding]:
     topics = Topics(settings.prefix)
     cluster = await describe(settings.brokers(), topics.all())
     brokers = f"{cluster.brokers} broker{'s' if cluster.brokers > 1 else ''}"
-    return Finding(f"Kafka cluster {cluster.id}, {brokers}", good=True)
+    return [Finding(f"Kafka cluster {cluster.id}, {brokers}", good=True)]
 
 
-async def _installation(settings: Settings) -> Finding:
+async def _installation(settings: Settings) -> list[Finding]:
     installed = await check_installation(settings)
     installed = await check_installation(settings, range(installed.partitions))
     count = installed.partitions
-    return Finding(
-        f"the installation {installed.prefix}… of {count} partition{'s' if count > 1 else ''} is whole", good=True
-    )
+    whole = f"the installation {installed.prefix}… of {count} partition{'s' if count > 1 else ''} is whole"
+    return [Finding(whole, good=True)]
 
 
-def _with(dsn: str, where: str, look: Callable[[_Connection, str], Finding]) -> Finding:
+def _examine(dsn: str, where: str) -> list[Finding]:
     arguments = parameters(dsn, "defter-doctor")
     with answers.understood(), psycopg.connect(**arguments, autocommit=True) as connection:
-        return look(connection, where)
+        return [_examine_postgres(connection, where), _examine_roles(connection, where)]

@@ -9,7 +9,7 @@ import click
 from domain.state import UNITS
 from services import outcomes
 from services.cli import NO
-from services.cli.place import here, wait_for, within
+from services.cli.place import here, insisting, wait_for, within
 from services.errors import Away, Unexpected
 from services.journal.postgres import PostgresJournal
 from services.kafka.topics import partition_of
@@ -55,7 +55,7 @@ def ask(
         No: what is asked about does not exist.
         Unexpected: the read models have not come to `min_sequence` in time.
     """
-    settings = here()
+    settings = here(timeout_s)
     ledger = ledger or settings.ledger
     try:
         return ledger, wait_for(_asked(settings, ledger, question, timeout_s, min_sequence))
@@ -76,7 +76,7 @@ async def _asked(
     dsn = settings.read_database(partition_of(ledger, installed.partitions))
     models = Reads(dsn, min_sequence=min_sequence, wait_s=timeout_s)
     try:
-        return await within(timeout_s, lambda: question(models, ledger))
+        return await insisting(timeout_s, lambda: question(models, ledger))
     finally:
         await models.close()
 
@@ -97,7 +97,7 @@ def outcome_of(
         No: it has no outcome, or had none as of then.
         Unexpected: the journal has not come to `min_sequence` in time.
     """
-    settings = here()
+    settings = here(timeout_s)
     ledger = ledger or settings.ledger
     return wait_for(_outcome_of(settings, ledger, command, timeout_s, as_of=as_of, min_sequence=min_sequence))
 
@@ -135,6 +135,8 @@ def scales_of(settings: Settings, ledger: str, units: Iterable[str]) -> dict[str
     if all(unit in UNITS for unit in units):
         return dict(UNITS)
     try:
-        return wait_for(_asked(settings, ledger, lambda models, name: models.scales(name), _SCALES_S))
+        return wait_for(
+            _asked(settings.hurried(_SCALES_S), ledger, lambda models, name: models.scales(name), _SCALES_S)
+        )
     except (Away, Unexpected, NotThere):
         return dict(UNITS)

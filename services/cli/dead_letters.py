@@ -10,7 +10,7 @@ import click
 
 from schemas.reasons import DeadReason
 from services.cli import NO, options, screen
-from services.cli.place import here, wait_for, within
+from services.cli.place import here, insisting, wait_for, within
 from services.errors import Away, Unexpected
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def dead_letters() -> None:
 @_reason
 @_partition
 @click.option("--pending", is_flag=True, help="Leave out those that were sent again.")
-@click.option("--count", type=click.IntRange(1), metavar="N", help="The last N (50).")
+@click.option("--count", type=click.IntRange(1, options.MANY), metavar="N", help="The last N (50).")
 @click.option("--all", "every", is_flag=True, help="All of them, partition by partition.")
 @options.as_json
 @options.timeout
@@ -176,8 +176,8 @@ async def _redriven(
     from services.sending import Sending
     from services.setup import check_installation
 
-    settings = here()
-    installed = await within(timeout_s, lambda: check_installation(settings))
+    settings = here(timeout_s)
+    installed = await within(timeout_s, lambda: check_installation(settings), "PostgreSQL or Kafka")
     found = DeadLetters(settings, installed.partitions, OPERATOR)
     sending = Sending(settings, installed.partitions, timeout_s)
     done: list[Done] = []
@@ -201,13 +201,13 @@ def _looked(question: "Callable[[DeadLetters], Awaitable[_Answer]]", timeout_s: 
     from services.redriving import DeadLetters
     from services.setup import read_installation
 
-    settings = here()
+    settings = here(timeout_s)
 
     async def asked() -> _Answer:
         installed = await within(timeout_s, lambda: read_installation(settings))
         found = DeadLetters(settings, installed.partitions)
         try:
-            return await within(timeout_s, lambda: question(found))
+            return await insisting(timeout_s, lambda: question(found))
         finally:
             await found.close()
 

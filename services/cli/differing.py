@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 commands = click.Group()
 
+_GENERATION = click.IntRange(0, options.MANY)
+
 
 @commands.command(
     epilog=options.example(
@@ -24,7 +26,9 @@ commands = click.Group()
 )
 @click.argument("left", metavar="[FROM]", type=options.AsOf(), required=False)
 @click.argument("right", metavar="[TO]", type=options.AsOf(), required=False)
-@click.option("--generations", type=(int, int), metavar="N M", help="Compare two generations of read models instead.")
+@click.option(
+    "--generations", type=(_GENERATION, _GENERATION), metavar="N M", help="Compare two generations of read models."
+)
 @options.ledger
 @options.as_json
 @options.timeout
@@ -42,7 +46,7 @@ def diff(
     """
     if (left is None) == (generations is None):
         raise click.UsageError("say from where, or --generations: one of the two")
-    settings = here()
+    settings = here(timeout_s)
     if generations is not None:
         differs = _generations(settings, generations, timeout_s, as_json=as_json)
     else:

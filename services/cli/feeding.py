@@ -80,7 +80,7 @@ def feed(settings: Settings, file: BinaryIO, ledger: str, *, no_wait: bool, as_j
 async def _feed(
     settings: Settings, file: BinaryIO, ledger: str, tally: Tally, *, no_wait: bool, as_json: bool, timeout_s: float
 ) -> None:
-    installed = await within(timeout_s, lambda: check_installation(settings))
+    installed = await within(timeout_s, lambda: check_installation(settings), "PostgreSQL or Kafka")
     sending = Sending(settings, installed.partitions, timeout_s)
     number = 0
     try:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from services.cli import NO, options, screen
-from services.cli.place import here, wait_for
+from services.cli.place import here, wait_for, within
 
 if TYPE_CHECKING:
     from domain.state import Ledger
@@ -27,7 +27,10 @@ commands = click.Group()
 @click.option("--at-sequence", type=click.IntRange(0), metavar="N", help="On top of its state after this event.")
 @click.option("--balances", is_flag=True, help="Print what would change, too.")
 @click.option("--json", "_", is_flag=True, help="As it does anyway: JSON Lines.")
-def simulate(file: BinaryIO, on: str | None, at_sequence: int | None, balances: bool, _: bool) -> None:
+@options.timeout
+def simulate(
+    file: BinaryIO, on: str | None, at_sequence: int | None, balances: bool, timeout_s: float, _: bool
+) -> None:
     """Decide a file of commands, one JSON object a line, and print the events that would be stored. Changes nothing.
 
     It needs no Kafka, and without --on no database. A line may carry "at", the time to decide it at. With --at-sequence
@@ -35,10 +38,12 @@ def simulate(file: BinaryIO, on: str | None, at_sequence: int | None, balances: 
     """
     if at_sequence is not None and on is None:
         raise click.UsageError("--at-sequence is of a ledger: name it with --on")
-    wait_for(_simulate(file, on, at_sequence, balances=balances))
+    wait_for(_simulate(file, on, at_sequence, timeout_s, balances=balances))
 
 
-async def _simulate(file: BinaryIO, on: str | None, at_sequence: int | None, *, balances: bool) -> None:
+async def _simulate(
+    file: BinaryIO, on: str | None, at_sequence: int | None, timeout_s: float, *, balances: bool
+) -> None:
     from services import simulate as simulation
     from services.shard import Shard
 
@@ -51,8 +56,8 @@ async def _simulate(file: BinaryIO, on: str | None, at_sequence: int | None, *, 
     from services.migrations.run import READER
     from services.setup import read_installation
 
-    settings = here()
-    installed = await read_installation(settings)
+    settings = here(timeout_s)
+    installed = await within(timeout_s, lambda: read_installation(settings))
     number = partition_of(on, installed.partitions)
     shard = Shard(number, installed.partitions)
     if state := await asyncio.to_thread(_stood, settings.database(number), number, on, at_sequence):

@@ -37,7 +37,7 @@ def issue(fields: Sequence[_Fields], how: How, settings: Settings | None = None)
         how: the rest.
         settings: where, if that was found out already.
     """
-    settings = settings or here()
+    settings = settings or here(how.timeout_s)
     if how.command_id and len(fields) > 1:
         raise click.UsageError("--id is for one command, and these are several")
     lines = [_line(each, how) for each in fields]
@@ -157,7 +157,7 @@ def _line(fields: _Fields, how: How) -> Line:
 
 
 async def _sent(settings: Settings, lines: Sequence[Line], how: How) -> tuple[list[Place], list[Outcome]]:
-    installed = await within(how.timeout_s, lambda: check_installation(settings))
+    installed = await within(how.timeout_s, lambda: check_installation(settings), "PostgreSQL or Kafka")
     sending = Sending(settings, installed.partitions, how.timeout_s)
     try:
         # An id made here is new. Asked before it is sent: of what is decided meanwhile nobody knows who was first.

@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -40,13 +41,14 @@ def watch(ledger: str | None, every: bool, timeout_s: float, **how: Any) -> None
 def status(as_json: bool, timeout_s: float) -> None:
     """Tell how far every shard has come and who is at work. It looks twice, one second apart."""
     from services.setup import read_installation
-    from services.status import status
+    from services.status import APART_S, status
 
-    settings = here()
+    settings = here(timeout_s)
 
     async def looked() -> Any:
         installed = await within(timeout_s, lambda: read_installation(settings))
-        return await within(timeout_s, lambda: status(settings, installed.partitions))
+        look = partial(status, settings, installed.partitions)
+        return await within(timeout_s + APART_S, look, "PostgreSQL or Kafka")
 
     shards, processes = wait_for(looked())
     if as_json:
@@ -72,7 +74,7 @@ async def _watch(
     from services.watching import follow
 
     name = Topics(settings.prefix).events
-    topic = (await within(timeout_s, lambda: describe(settings.brokers(), [name]))).topics.get(name)
+    topic = (await within(timeout_s, lambda: describe(settings.brokers(), [name]), "Kafka")).topics.get(name)
     if topic is None:
         raise Unexpected(f"Kafka has no topic {name}", "run `defter setup`, or set DEFTER_PREFIX right")
     seen = 0

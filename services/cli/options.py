@@ -1,12 +1,19 @@
 """The options and arguments that several commands take, said once."""
 
+import math
 import re
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import click
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+
+LARGEST: Final = 2**63 - 1
+"""What a sequence, a position or an offset can be."""
+
+MANY: Final = 2**31 - 1
+"""What a count, an index or a number of something can be."""
 
 
 class Form(click.ParamType[str]):
@@ -67,8 +74,10 @@ class Posting(click.ParamType[tuple[int, int]]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
         """Return sequence and index. Fails, with exit 2, where it has another form."""
         said = Form(self.name, "PostingId", "the id of a posting, such as 42.0").convert(value, param, ctx)
-        sequence, _, index = said.partition(".")
-        return int(sequence), int(index)
+        sequence, index = map(int, said.split("."))
+        if sequence > LARGEST or index > MANY:
+            self.fail(f"{value!r} is larger than any id of a posting", param, ctx)
+        return sequence, index
 
 
 POSTING = Posting()
@@ -83,7 +92,7 @@ class AsOf(click.ParamType[int | str]):
         """Return the sequence, or the time in its one form. Fails, with exit 2, where it is neither."""
         from schemas.values import timestamp
 
-        if re.fullmatch(r"[1-9][0-9]{0,18}", str(value), re.ASCII):
+        if re.fullmatch(r"[1-9][0-9]{0,18}", str(value), re.ASCII) and int(value) <= LARGEST:
             return int(value)
         try:
             return timestamp(str(value))
@@ -104,6 +113,20 @@ class WithAmount(click.Command):
                 raise
             text = next(one for one in given if one.startswith(error.option_name))
             raise click.UsageError(f"{text!r} is no amount: expected digits, minimal parts", ctx) from None
+
+
+class Seconds(click.FloatRange):
+    """A time to wait: more than nothing, and no more than PostgreSQL can count."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 1_000_000, min_open=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the seconds. Fails, with exit 2, where it is none or too many."""
+        seconds = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is not a number of seconds", param, ctx)
+        return seconds
 
 
 def example(*lines: str) -> str:
@@ -133,10 +156,10 @@ def timeout(command: _Command) -> _Command:
     return click.option(
         "--timeout",
         "timeout_s",
-        type=click.FloatRange(0, min_open=True),
+        type=Seconds(),
         default=10.0,
         metavar="SECONDS",
-        help="How long to wait for what does not answer (10).",
+        help="How long to wait for what does not answer (10); what is at work may take longer.",
     )(command)
 
 
@@ -185,7 +208,9 @@ def as_of(command: _Command) -> _Command:
 def min_sequence(command: _Command) -> _Command:
     """Add `--min-sequence`."""
     help_text = "Wait until the answer has this sequence: read your own writes."
-    return click.option("--min-sequence", type=click.IntRange(0), default=0, metavar="N", help=help_text)(command)
+    return click.option("--min-sequence", type=click.IntRange(0, LARGEST), default=0, metavar="N", help=help_text)(
+        command
+    )
 
 
 class How(NamedTuple):

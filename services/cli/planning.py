@@ -49,7 +49,7 @@ def prepare(file: BinaryIO, ledger: str | None, as_json: bool, timeout_s: float)
     FILE holds one transfer.v1, or the short form. The envelope has its id, consumes the next whole postings of who
     pays, creates the change, and pins the versions of all accounts. Exit 1 where the rules would say no.
     """
-    settings = here()
+    settings = here(timeout_s)
     command = _transfer(file.read(), ledger or settings.ledger, as_json=as_json)
     answer = _on_present(settings, command.ledger, timeout_s, lambda present: _prepared(present, command))
     if isinstance(answer, _Refused):
@@ -76,7 +76,7 @@ def quote(source: str, sell: str, amount: str, buy: str, ledger: str | None, tim
     from services.cli.asking import scales_of
     from services.cli.issuing import amount as amount_of
 
-    settings = here()
+    settings = here(timeout_s)
     ledger = ledger or settings.ledger
     parts = amount_of(amount, sell, lambda: scales_of(settings, ledger, [sell]).get(sell))
     if sell == buy:

@@ -68,7 +68,12 @@ def balance(account: str, **said: Any) -> None:
 )
 @click.argument("account", type=options.PARTY)
 @click.option("--unit", type=options.UNIT, help="Of this unit only.")
-@click.option("--count", type=click.IntRange(1), metavar="N", help="The last N postings (50); after ID, the first N.")
+@click.option(
+    "--count",
+    type=click.IntRange(1, options.MANY),
+    metavar="N",
+    help="The last N postings (50); after ID, the first N.",
+)
 @click.option("--after", type=options.POSTING, metavar="ID", help="Those that come after this posting, such as 42.0.")
 @click.option("--all", "every", is_flag=True, help="All of them, from the beginning.")
 @asking

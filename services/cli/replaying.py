@@ -63,7 +63,7 @@ def replay(ledger: str | None, every: bool, timeout_s: float, _: bool, **said: A
         if begin and end and begin > end:
             raise click.UsageError("the window ends before it begins")
     window = Window(said["from_time"] or said["from_sequence"], said["to_time"] or said["to_sequence"])
-    settings = here()
+    settings = here(timeout_s)
     _replay(settings, None if every else ledger or settings.ledger, window, timeout_s)
 
 

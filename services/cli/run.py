@@ -37,7 +37,7 @@ _shards = click.option(
 @_shards
 @click.option(
     "--from-position",
-    type=click.IntRange(0),
+    type=click.IntRange(0, options.LARGEST),
     metavar="P",
     help="Publish what comes after this position, where what was published before is gone.",
 )

@@ -3,7 +3,7 @@
 import click
 
 from services.cli import NOT_THERE, options, screen
-from services.cli.place import here, wait_for, within
+from services.cli.place import here, insisting, kafka_within, wait_for
 
 commands = click.Group()
 
@@ -43,8 +43,9 @@ def set_up(partitions: int | None, accept_topics: bool, as_json: bool, timeout_s
     """Make tables, roles and topics, those that are missing. Safe to repeat, and to run twice at once."""
     from services.setup import setup
 
-    settings = here()
-    done = wait_for(within(timeout_s, lambda: setup(settings, partitions, accept_topics=accept_topics)))
+    settings = here(timeout_s)
+    wait_for(kafka_within(timeout_s, settings))
+    done = wait_for(insisting(timeout_s, lambda: setup(settings, partitions, accept_topics=accept_topics)))
     if as_json:
         screen.line({"migrations": done.migrations, "topics": done.topics, "installation": done.installed})
         return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from services.cli import NO, options, screen
-from services.cli.place import here, wait_for, within
+from services.cli.place import here, kafka_within, wait_for, within
 
 if TYPE_CHECKING:
     from services.settings import Settings
@@ -37,8 +37,10 @@ def verify(jobs: int | None, as_json: bool, timeout_s: float, **what: bool) -> N
     """
     from services.setup import read_installation
 
-    settings = here()
+    settings = here(timeout_s)
     installed = wait_for(within(timeout_s, lambda: read_installation(settings)))
+    if what["published"] or what["redecide"]:
+        wait_for(kafka_within(timeout_s, settings))
     begun = time.monotonic()
     verified = _verified(settings, installed, jobs, **what)
     seconds = time.monotonic() - begun

@@ -40,7 +40,7 @@ def open_account(accounts: tuple[str, ...], **given: Any) -> None:
     from services.cli.issuing import issue
 
     how, fields = _parted(given)
-    settings = here()
+    settings = here(how.timeout_s)
     fields["ledger"] = fields["ledger"] or settings.ledger
     issue([{"type": "open-account.v1", "account": account, **fields} for account in accounts], how, settings)
 
@@ -69,7 +69,7 @@ def transfer(source: str, destination: str, unit: str, amount: str, fee: str | N
     movement["amount"] = str(_amount(amount, unit, fields["ledger"]))
     if fee not in {None, "0"}:
         fields["fee"] = str(_amount(str(fee), unit, fields["ledger"]))
-    settings = here()
+    settings = here(how.timeout_s)
     fields["ledger"] = fields["ledger"] or settings.ledger
     issue([{"type": "transfer.v1", "movements": [movement], **fields}], how, settings)
 
@@ -93,7 +93,7 @@ def send(file: BinaryIO, ledger: str | None, no_wait: bool, as_json: bool, timeo
     """
     from services.cli.feeding import feed
 
-    settings = here()
+    settings = here(timeout_s)
     feed(settings, file, ledger or settings.ledger, no_wait=no_wait, as_json=as_json, timeout_s=timeout_s)
 
 

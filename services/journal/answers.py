@@ -64,7 +64,7 @@ def understood() -> Iterator[None]:
 
 def meaning(error: psycopg.Error) -> Exception:
     """Return what to raise for `error`: `Away`, `Unexpected`, or `error` itself, which is then a bug."""
-    said = (error.diag.message_primary or str(error)).strip() or type(error).__name__
+    said = " ".join((error.diag.message_primary or str(error)).split()) or type(error).__name__
     if isinstance(error, errors.InsufficientPrivilege) and "set role" in said:
         return Unexpected(f"PostgreSQL answers: {said}", ROLE)
     if isinstance(error, _NOT_SET_UP):

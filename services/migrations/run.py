@@ -12,6 +12,7 @@ from typing import Any, Final, LiteralString, NamedTuple
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import tuple_row
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random
 
@@ -212,8 +213,9 @@ def _allow_read_models(connection: psycopg.Connection[Any]) -> None:
 @contextmanager
 def _connected(dsn: str) -> Iterator[psycopg.Connection[Any]]:
     try:
+        timeout_s = conninfo_to_dict(dsn).get("connect_timeout") or _TIMEOUT_S
         with psycopg.connect(
-            dsn, autocommit=True, connect_timeout=_TIMEOUT_S, application_name="defter-setup"
+            dsn, autocommit=True, connect_timeout=timeout_s, application_name="defter-setup"
         ) as connection:
             yield connection
     except psycopg.errors.InsufficientPrivilege as error:
