@@ -21,12 +21,13 @@ def run() -> None:
     Raises:
         Unexpected: it runs already, or cannot be started.
     """
+    set_here = Settings.read()
     directory = default_directory()
     installation = Installation(directory)
     screen.say(f"starting PostgreSQL and Kafka in {directory} …")
     installation.start(screen.say)
     try:
-        settings = Settings.read().at(*installation.addresses)
+        settings = set_here.at(*installation.addresses)
         log.configure(settings.log, "dev")
         asyncio.run(_run(settings, directory))
     finally:

@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from typing import Final
 
 import structlog
@@ -63,7 +64,7 @@ async def _served(name: str, work: Work, settings: Settings, pages: dict[str, Pa
     stop_at_signals(stop)
     health = Health(name)
     pages = {"/metrics": metrics.page(name, settings, health, tallies)} | pages
-    async with serving(health, settings.port, pages) as port:
+    async with serving(health, settings.port, pages) if settings.port else nullcontext() as port:
         _log.info("begins", port=port, instance=settings.instance, prefix=settings.prefix)
         try:
             await work(settings, health, stop)

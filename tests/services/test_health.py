@@ -4,12 +4,14 @@ import asyncio
 import json
 from typing import Any
 
+import psutil
 import pytest
 
 from services.errors import WrongSetting
 from services.health import Health, serving
 from services.keeping import keep
 from services.settings import Kafka, Secret, Settings
+from tests.services.cli.program import Program
 
 
 async def ask(port: int, request: str) -> tuple[int, Any]:
@@ -77,6 +79,19 @@ async def test_whoever_says_nothing_or_nonsense_keeps_nobody_waiting() -> None:
         assert (await ask(port, "GET /livez"))[0] == 200
         silent.close()
         nonsense.close()
+
+
+def test_a_process_that_is_given_no_port_listens_nowhere() -> None:
+    with Program({"DEFTER_DATABASE": "postgresql://127.0.0.1:1/none", "DEFTER_KAFKA": "127.0.0.1:1"}).start(
+        "writer"
+    ) as process:
+        assert process.stderr
+        assert b"begins" in process.stderr.readline()
+
+        listening = [one for one in psutil.Process(process.pid).net_connections() if one.status == psutil.CONN_LISTEN]
+
+        process.kill()
+    assert not listening
 
 
 async def test_a_port_that_is_taken_is_a_wrong_setting() -> None:
