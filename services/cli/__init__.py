@@ -14,6 +14,7 @@ Law: data goes to stdout, everything else to stderr. Exit 0: done · 1: the answ
 A new command is a function in its group's module, and its name in `SECTIONS`.
 """
 
+import errno
 import os
 import sys
 from importlib import import_module
@@ -30,6 +31,10 @@ NOT_THERE: Final = 3
 INTERRUPTED: Final = 130
 NOBODY_READS: Final = 141
 """As a shell says it of a program whose output was closed: `defter statement alice | head`."""
+
+
+_NOT_TO_BE_HAD: Final = (errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC)
+"""What may be wrong with a file or a device that is read or printed to. Other errors of the system are bugs here."""
 
 
 class Section(NamedTuple):
@@ -100,6 +105,7 @@ def main() -> None:
     """Run the command that the arguments name, and exit as it says."""
     if "_DEFTER_COMPLETE" in os.environ:
         defter.main(prog_name="defter")
+    _stand_in()
     hand_over_soon()
     sys.exit(run(sys.argv[1:]))
 
@@ -123,13 +129,33 @@ def run(arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except BrokenPipeError:
-        # Python flushes stdout once more at its end, and would complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _print_no_more()
         return NOBODY_READS
+    except OSError as error:
+        if error.errno not in _NOT_TO_BE_HAD:
+            raise
+        _print_no_more()
+        return _said(f"input or output cannot be read or written: {error.strerror}", NOT_THERE)
     return 0
 
 
-def _said(error: Exception, code: int) -> int:
+def _stand_in() -> None:
+    """Put something in place of the standard streams that are closed, else what is opened next takes their numbers.
+
+    It is open the other way round: whoever does read or print there is told so.
+    """
+    for number, (name, flags) in enumerate((("stdin", os.O_WRONLY), ("stdout", os.O_RDONLY), ("stderr", os.O_WRONLY))):
+        if getattr(sys, name) is None:
+            os.dup2(os.open(os.devnull, flags), number)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+
+
+def _print_no_more() -> None:
+    """Have Python's own flush of stdout at the end find nothing to complain of."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _said(error: object, code: int) -> int:
     from services.log import without_passwords
 
     click.echo(f"defter: {without_passwords(str(error))}", err=True)

@@ -10,8 +10,9 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -72,12 +73,13 @@ class Installation:
 
         Raises:
             Away: what Kafka is made of cannot be fetched.
-            Unexpected: the directory is in use, or a server cannot be started.
+            Unexpected: the directory is in use or cannot be used, or a server cannot be started.
         """
-        self.directory.mkdir(parents=True, exist_ok=True)
-        self._lock = lock(self.directory)
+        with _usable(self.directory):
+            self.directory.mkdir(parents=True, exist_ok=True)
+            self._lock = lock(self.directory)
+            noted = pick_ports(self.directory)
         trash = None if self.keep else self.directory
-        noted = pick_ports(self.directory)
         self.postgres = Postgres(self.directory / "postgres", noted.postgres, trash)
         self.kafka = Kafka(self.directory / "kafka", noted.kafka, noted.controller, trash)
         try:
@@ -106,13 +108,14 @@ class Installation:
         """Delete the directory with all that is in it. Nothing may run in it.
 
         Raises:
-            Unexpected: the directory is in use.
+            Unexpected: the directory is in use, or cannot be used.
         """
         assert self._lock is None, "stop it first"
-        if self.directory.exists():
-            held = lock(self.directory)
-            shutil.rmtree(self.directory)
-            os.close(held)
+        with _usable(self.directory):
+            if self.directory.exists():
+                held = lock(self.directory)
+                shutil.rmtree(self.directory)
+                os.close(held)
 
     def __enter__(self) -> Self:
         self.start()
@@ -130,9 +133,14 @@ def default_directory() -> Path:
 
 
 def find(directory: Path) -> Addresses | None:
-    """Return where the installation in this directory answers, if one runs there, whoever owns it."""
+    """Return where the installation in this directory answers, if one runs there, whoever owns it.
+
+    Raises:
+        Unexpected: the directory cannot be used.
+    """
     try:
-        descriptor = os.open(directory / "lock", os.O_RDONLY)
+        with _usable(directory):
+            descriptor = os.open(directory / "lock", os.O_RDONLY)
     except FileNotFoundError:
         return None
     try:
@@ -146,6 +154,18 @@ def find(directory: Path) -> Addresses | None:
         return None
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _usable(directory: Path) -> Iterator[None]:
+    """Say what is wrong with a directory that is of somebody else, or none, or full; one not there yet is all right."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        what = f"the local installation cannot be kept in {directory}: {error.strerror}"
+        raise Unexpected(what, "set XDG_DATA_HOME to a directory that you may write to") from None
 
 
 def lock(directory: Path) -> int:

@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -15,9 +16,10 @@ from services.cli.issuing import _next, amount
 from services.cli.screen import printable, whole
 from services.log import without_passwords
 from services.sending import Outcome
-from tests.services.cli.program import PATIENTLY_S, Program, shown_on
+from tests.services.cli.program import DEFTER, PATIENTLY_S, Program, shown_on
 
 WRONG_USE = 2
+NOT_THERE = 3
 INTERRUPTED = 130
 COMMANDS = [command for section in SECTIONS for command in section.commands]
 
@@ -85,6 +87,18 @@ def test_the_installed_program_tells_its_version(defter: Program) -> None:
         (["rebuild", "--rollback", "--dry-run"], "--dry-run and --rollback are two things: run one after the other"),
         (["rebuild", "--drop", "1", "--list"], "--drop and --list are two things: run one after the other"),
         (["rebuild", "--list", "--rate", "5"], "--list takes in no events: leave --rate out"),
+        (["balance", "a", "--as-of", "9223372036854775808"], "is neither a sequence nor a time"),
+        (["holds", "--as-of", "9999999999999999999"], "is neither a sequence nor a time"),
+        (["show", "a", "--min-sequence", "99999999999999999999"], "is not in the range"),
+        (["statement", "a", "--count", "99999999999999999999"], "is not in the range"),
+        (["statement", "a", "--after", "9223372036854775808.0"], "is larger than any id of a posting"),
+        (["statement", "a", "--after", "1.2147483648"], "is larger than any id of a posting"),
+        (["dead-letters", "list", "--count", "99999999999999999999"], "is not in the range"),
+        (["diff", "--generations", "99999999999999999999", "1"], "is not in the range"),
+        (["publisher", "--from-position", "9223372036854775808"], "is not in the range"),
+        (["accounts", "--timeout", "nan"], "is not a number of seconds"),
+        (["accounts", "--timeout", "inf"], "is not in the range"),
+        (["simulate", "--on", "main", "--timeout", "1e300"], "is not in the range"),
         (["nonsense"], "No such command 'nonsense'"),
     ],
 )
@@ -135,6 +149,50 @@ def test_an_interrupted_command_says_its_id_and_how_to_run_it_again(defter: Prog
     assert told == "id"
     assert f"run the same again with --id {command}:" in stderr.decode()
     assert (waiting.returncode, stdout) == (INTERRUPTED, b"")
+
+
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        ("simulate commands.jsonl >/dev/full", "No space left on device"),
+        ("--help >/dev/full", "No space left on device"),
+        ("simulate commands.jsonl >&-", "Bad file descriptor"),
+        ("simulate <&-", "Bad file descriptor"),
+    ],
+)
+def test_what_cannot_be_read_or_printed_is_no_answer(defter: Program, tmp_path: Path, command: str, why: str) -> None:
+    (tmp_path / "commands.jsonl").write_text("nonsense\n")
+
+    shell = ["sh", "-c", f'exec "$0" {command}', str(DEFTER)]
+    done = subprocess.run(shell, env=defter.environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert done.returncode == NOT_THERE
+    assert done.stderr == f"defter: input or output cannot be read or written: {why}\n"
+
+
+def test_whoever_closes_all_streams_is_told_nothing_and_disturbs_nothing(defter: Program, tmp_path: Path) -> None:
+    shell = ["sh", "-c", 'exec "$0" simulate /dev/null <&- >&- 2>&-', str(DEFTER)]
+
+    assert subprocess.run(shell, env=defter.environment, cwd=tmp_path, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("command", [["dev"], ["dev", "--reset"], ["status"]])
+def test_a_data_directory_that_cannot_be_used_is_named_with_the_remedy(tmp_path: Path, command: list[str]) -> None:
+    (tmp_path / "defter").write_text("no directory")
+
+    done = Program({"XDG_DATA_HOME": str(tmp_path)}).run(*command)
+
+    assert done.code == NOT_THERE
+    assert f"the local installation cannot be kept in {tmp_path / 'defter'}: " in done.stderr
+    assert "remedy: set XDG_DATA_HOME" in done.stderr
+
+
+def test_a_wrong_setting_is_refused_before_any_server_is_started(defter: Program, tmp_path: Path) -> None:
+    done = Program(defter.settings | {"DEFTER_LOG": "xml"}).run("dev")
+
+    assert done.code == WRONG_USE
+    assert "DEFTER_LOG is 'xml'" in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_simulating_needs_nothing_but_a_file(defter: Program, tmp_path: Path) -> None:
