@@ -99,6 +99,7 @@ def _tell(verified: "Verified", seconds: float, *, redecide: bool, **_: bool) ->
     looked_at = f"{verified.events:,} events of {verified.ledgers:,} ledgers in {seconds:.1f} s"
     if verified.faults:
         screen.tell(f"defter: NOT as it must be ({looked_at}); what to do: docs/incidents.md")
+        screen.hint(*dict.fromkeys(fault.remedy for fault in verified.faults if fault.remedy))
     else:
         screen.say(f"all is as it must be: {looked_at}")
         if not redecide:

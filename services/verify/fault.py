@@ -34,20 +34,25 @@ class Fault(Exception):
         ledger: of the event, or None where it is of no ledger.
         sequence: of the event, or None; where several are in question the first.
         detail: what is so, and what should be.
+        remedy: the command that mends it, where there is one.
     """
 
-    def __init__(self, check: Check, ledger: str | None, sequence: int | None, detail: str) -> None:
-        super().__init__(check, ledger, sequence, detail)
+    def __init__(
+        self, check: Check, ledger: str | None, sequence: int | None, detail: str, remedy: str | None = None
+    ) -> None:
+        super().__init__(check, ledger, sequence, detail, remedy)
         self.check = check
         self.ledger = ledger
         self.sequence = sequence
         self.detail = detail
+        self.remedy = remedy
 
     def __str__(self) -> str:
         """Say it in one line."""
         where = f"ledger {self.ledger}" if self.ledger else "the journal"
         place = "" if self.sequence is None else f", sequence {self.sequence}"
-        return f"{where}{place}: {self.detail} (found by: {self.check})"
+        remedy = f"; remedy: `{self.remedy}`" if self.remedy else ""
+        return f"{where}{place}: {self.detail} (found by: {self.check}{remedy})"
 
     @property
     def place(self) -> tuple[str, int]:
@@ -58,4 +63,5 @@ class Fault(Exception):
         """Give it as JSON has it."""
         where = {"ledger": self.ledger, "sequence": self.sequence}
         said = {name: value for name, value in where.items() if value is not None}
-        return {"type": "fault", "check": str(self.check), **said, "detail": self.detail}
+        remedy = {"remedy": self.remedy} if self.remedy else {}
+        return {"type": "fault", "check": str(self.check), **said, "detail": self.detail, **remedy}

@@ -15,7 +15,7 @@ from services.verify.registers import told
 
 # One that is being built is compared by who builds it, and one that is not whole has balances alone.
 _GENERATIONS: Final = (
-    b"select generation from read.generations where shape = %b and built and whole order by generation"
+    b"select generation, live from read.generations where shape = %b and built and whole order by generation"
 )
 _SEQUENCES: Final = "select ledger, sequence from read_{number}.ledgers where shard = %b"
 
@@ -65,6 +65,7 @@ class Generation(NamedTuple):
     """A generation of read models, and how far it has come in each ledger."""
 
     number: int
+    live: bool
     sequences: dict[str, int]
 
     @property
@@ -72,14 +73,24 @@ class Generation(NamedTuple):
         """Where its tables are."""
         return f"read_{self.number}"
 
+    @property
+    def name(self) -> str:
+        """How it is told which one it is."""
+        return f"generation {self.number}, which is {'live' if self.live else 'not live and kept for --rollback'}"
+
+    @property
+    def remedy(self) -> str:
+        """The command that ends it when it is wrong: nobody reads one that is not live, and a rebuild leaves it be."""
+        return "defter rebuild" if self.live else f"defter rebuild --drop {self.number}"
+
 
 def generations(reads: Moment, shard: int) -> list[Generation]:
     """Find the generations of read models that this release keeps, and how far they are with a shard."""
     if not reads.rows(b"select 1 where to_regclass('read.generations') is not null"):
         return []
     return [
-        Generation(number, dict(reads.rows(_SEQUENCES.format(number=number).encode(), (shard,))))
-        for (number,) in reads.rows(_GENERATIONS, (SHAPE,))
+        Generation(number, live, dict(reads.rows(_SEQUENCES.format(number=number).encode(), (shard,))))
+        for number, live in reads.rows(_GENERATIONS, (SHAPE,))
     ]
 
 
@@ -100,7 +111,8 @@ def compare(reads: Moment, generation: Generation, audit: Audit) -> None:
         return reads.stream(statement.format(schema=generation.schema, **_TIMES).encode(), (audit.ledger,))
 
     def fault(detail: str) -> Fault:
-        return Fault(Check.READ_MODELS, audit.ledger, audit.sequence, f"{generation.schema}: {detail}")
+        told = f"the read models of {generation.name}: {detail}"
+        return Fault(Check.READ_MODELS, audit.ledger, audit.sequence, told, generation.remedy)
 
     for detail in (
         _postings(audit, ask(_LINES)),
@@ -128,7 +140,7 @@ def _postings(audit: Audit, rows: Iterator[tuple[Any, ...]]) -> str | None:
         for account, place in places.items():
             if told.pop((account, unit), 0) != place.told:
                 return f"the postings of {account} in {unit} are not those of the journal"
-    return f"there are postings of {next(iter(told))}, and the journal has none" if told else None
+    return f"there are postings of {_place(next(iter(told)))}, and the journal has none" if told else None
 
 
 def _balances(audit: Audit, rows: Iterator[tuple[Any, ...]]) -> str | None:
@@ -137,8 +149,8 @@ def _balances(audit: Audit, rows: Iterator[tuple[Any, ...]]) -> str | None:
         for account, place in places.items():
             said, summed = found.pop((account, unit), None), [place.debits, place.credits, place.held]
             if said != summed:
-                return f"{account} in {unit} has debits, credits and held {said}, and the journal says {summed}"
-    return f"there is a balance of {next(iter(found))}, and the journal has none" if found else None
+                return f"{account} in {unit} has {_totals(said)}, and the journal says {_totals(summed)}"
+    return f"there is a balance of {_place(next(iter(found)))}, and the journal has none" if found else None
 
 
 def _trial_balance(audit: Audit, rows: Iterator[tuple[Any, ...]]) -> str | None:
@@ -147,7 +159,7 @@ def _trial_balance(audit: Audit, rows: Iterator[tuple[Any, ...]]) -> str | None:
         summed = [sum(place.debits for place in places.values()), sum(place.credits for place in places.values())]
         said = found.pop(unit, [0, 0])
         if said != summed:
-            return f"the trial balance of {unit} is {said}, and the journal says {summed}"
+            return f"the trial balance of {unit} has {_totals(said)}, and the journal says {_totals(summed)}"
     return f"there is a trial balance of {next(iter(found))}, and the journal has none" if found else None
 
 
@@ -197,6 +209,17 @@ def _ads(audit: Audit, rows: Iterator[tuple[Any, ...]]) -> str | None:
 def _time(audit: Audit, rows: Iterator[tuple[Any, ...]]) -> str | None:
     ((at,),) = rows
     return None if at == audit.at else f"the time is {at}, and that of the last event {audit.at}"
+
+
+def _place(place: tuple[str, str]) -> str:
+    account, unit = place
+    return f"{account} in {unit}"
+
+
+def _totals(told: list[Any] | None) -> str:
+    """Tell debits, credits and, where there is such, what is held."""
+    names = ("debits", "credits", "held")
+    return ", ".join(f"{name} {total}" for name, total in zip(names, told, strict=False)) if told else "no balance"
 
 
 def _plain(row: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -215,7 +215,7 @@ class _Walk:
             self._fault(Fault(Check.SEALS, audit.ledger, audit.sealed + 1, "it is there, and was never sealed"))
         for generation in self._generations:
             if generation.sequences.get(audit.ledger, 0) > audit.sequence:
-                detail = f"the read models of {generation.schema} have it, and the journal has not"
+                detail = f"the read models of {generation.name}, have it, and the journal has not"
                 self._fault(Fault(Check.READ_MODELS, audit.ledger, audit.sequence + 1, detail))
 
     def _parts(self, ledger: str, rows: list[Stored]) -> Iterator[tuple[Sequence[Stored], Generation | None]]:

@@ -40,21 +40,29 @@ def test_a_wrong_read_model_is_found_rebuilt_and_right_again(defter: Program) ->
     alice = {"type": "open-account.v1", "id": "a", "ledger": ledger, "account": "alice"}
     defter.ok("send", stdin=as_lines([opened, world, alice, deposit(ledger, "alice", 1000)]))
     defter.ok("balance", "alice", "--ledger", ledger, "--min-sequence", "4")
-    before, mend, after = section("A read model is wrong")
+    look, mend, drop, look_again = runbook = section("A read model is wrong")
     with psycopg.connect(defter.environment["DEFTER_DATABASE"], autocommit=True) as owner:
-        place = f"select place from read_1.places where ledger = '{ledger}' and account = 'alice'"
-        owner.execute(f"update read_1.posting_lines set lines[1][5] = 9 where place = ({place})".encode())
+        owner.execute(f"update read_1.trial_balance set debits = debits + 1 where ledger = '{ledger}'".encode())
 
-    found = defter.run(*before.split())
-    defter.ok(*mend.split())
+    found = defter.run(*look.split())
+    told = defter.ok(*mend.split())
+    kept = defter.run(*look.split())
+    defter.ok(*drop.split())
+    right = defter.run(*look_again.split())
 
-    assert found.code == 1
-    assert f"ledger {ledger}" in found.stdout
-    assert "found by: read models" in found.stdout
-    defter.ok(*after.split(), "--no-read-models", "--published", "--redecide")
+    assert (found.code, kept.code, right.code) == (1, 1, 0), right.stdout
+    assert found.stdout == (
+        f"ledger {ledger}, sequence 4: the read models of generation 1, which is live: the trial balance of QAZ has "
+        "debits 1001, credits 1000, and the journal says debits 1000, credits 1000 "
+        "(found by: read models; remedy: `defter rebuild`)\n"
+    )
+    assert "instead of 1" in told
+    assert "generation 1, which is not live" in kept.stdout
+    assert f"remedy: `defter {drop}`" in kept.stdout
+    defter.ok("verify", "--published", "--redecide")
     (balance,) = defter.json("balance", "alice", "--ledger", ledger)
     assert balance["balance"] == "1000"
-    rest = [command for command in shown() if command not in {before, mend}]
+    rest = [command for command in shown() if command not in runbook]
     codes = {command: defter.run(*command.split()).code for command in rest}
     assert codes == dict.fromkeys(rest, 0)
 
