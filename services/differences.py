@@ -12,13 +12,14 @@ from domain.ledger import apply
 from domain.state import NOTHING, Ledger, Totals
 from projections import comparing
 from projections.comparing import Compared
-from projections.generations import NotPrepared, find
+from projections.generations import NoGeneration, NotPrepared, find
 from schemas.codec import decode_event
-from services.errors import Unexpected
+from services.errors import Unexpected, WrongSetting
 from services.journal import answers
 from services.journal.streams import Streams
 from services.migrations import READER
-from services.projector import connected
+from services.projector import REMEDY, connected
+from services.reads import NotThere
 from services.replay import Place, state_before, touched
 
 _AFTER_ANY_FRACTION = "~"
@@ -53,10 +54,16 @@ def between(streams: Streams, ledger: str, left: int | str, right: int | str | N
 
     Raises:
         Away: PostgreSQL does not answer.
+        NotThere: there is no such ledger, or it has not come to one of the points.
         Unexpected: an event is missing.
+        WrongSetting: the points are the wrong way round.
     """
     stored = streams.last(ledger)
+    if not stored:
+        raise NotThere(f"ledger {ledger} does not exist")
     first, last = _sequence(streams, ledger, left, stored), _sequence(streams, ledger, right, stored)
+    if first > last:
+        raise WrongSetting(f"what is asked for ends before it begins: from sequence {first} to {last}")
     state = state_before(streams, ledger, first + 1)
     before: dict[Place, Totals] = {}
     for page in streams.pages(ledger, first + 1, last):
@@ -77,7 +84,8 @@ def generations(dsn: str, left: int, right: int) -> Iterator[Compared]:
 
     Raises:
         Away: PostgreSQL does not answer.
-        Unexpected: there is no such generation.
+        NotThere: there is no such generation.
+        Unexpected: there are no read models, or one is not of this release's shape.
     """
     with answers.understood(), closing(connected(dsn, "defter-diff", READER)) as connection:
         connection.rollback()
@@ -86,15 +94,19 @@ def generations(dsn: str, left: int, right: int) -> Iterator[Compared]:
         with connection.cursor() as cursor:
             try:
                 schemas = [find(cursor, number).schema for number in (left, right)]
+            except NoGeneration as none:
+                raise NotThere(f"{none}; `defter rebuild --list` tells which there are") from None
             except NotPrepared as not_prepared:
-                raise Unexpected(str(not_prepared), "`defter rebuild` tells which there are") from None
+                raise Unexpected(str(not_prepared), REMEDY) from None
         yield from comparing.compare(connection, *schemas)
 
 
 def _sequence(streams: Streams, ledger: str, point: int | str | None, stored: int) -> int:
     if isinstance(point, str):
         return streams.since(ledger, point + _AFTER_ANY_FRACTION, stored) - 1
-    return stored if point is None else min(point, stored)
+    if point is not None and point > stored:
+        raise NotThere(f"ledger {ledger} has come to sequence {stored}, not to {point}")
+    return stored if point is None else point
 
 
 def _totals(state: Ledger, place: Place) -> Totals:

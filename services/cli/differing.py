@@ -46,12 +46,18 @@ def diff(
     """
     if (left is None) == (generations is None):
         raise click.UsageError("say from where, or --generations: one of the two")
+    from services.cli.asking import No
+    from services.reads import NotThere
+
     settings = here(timeout_s)
-    if generations is not None:
-        differs = _generations(settings, generations, timeout_s, as_json=as_json)
-    else:
-        assert left is not None
-        differs = _between(settings, ledger or settings.ledger, left, right, timeout_s, as_json=as_json)
+    try:
+        if generations is not None:
+            differs = _generations(settings, generations, timeout_s, as_json=as_json)
+        else:
+            assert left is not None
+            differs = _between(settings, ledger or settings.ledger, left, right, timeout_s, as_json=as_json)
+    except NotThere as not_there:
+        raise No(str(not_there)) from None
     if differs:
         raise click.exceptions.Exit(NO)
 
@@ -104,10 +110,11 @@ def _generations(settings: "Settings", numbers: tuple[int, int], timeout_s: floa
         for table in generations(dsn, *numbers):
             equal = table.left == table.right
             differs = differs or not equal
-            said = "" if equal else str(table.difference)
+            said = str(table.difference or "")
             if as_json:
                 rows = {"rows": [table.left.rows, table.right.rows], "equal": equal}
                 screen.line({"type": "table", "table": table.table} | rows | ({"difference": said} if said else {}))
             else:
-                screen.say(f"{table.table}: {'equal' if equal else said} ({table.left.rows} rows)")
+                counts = " and ".join(map(str, dict.fromkeys((table.left.rows, table.right.rows))))
+                screen.say(f"{said or f'{table.table}: equal'} ({counts} rows)")
     return differs

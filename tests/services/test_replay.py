@@ -13,6 +13,7 @@ import pytest
 from domain.digest import digest
 from domain.ledger import apply
 from domain.state import Ledger
+from projections.generations import create, drop
 from schemas.codec import decode_event
 from services.dev import ports
 from services.dev.postgres import Postgres, binary
@@ -238,5 +239,34 @@ def test_a_difference_is_what_the_windows_changes_add_up_to(past: Past, defter: 
 
 def test_two_generations_are_compared_table_by_table(past: Past, defter: Program) -> None:
     assert all(line["equal"] for line in defter.json("diff", "--generations", "1", "1"))
-    assert defter.run("diff", "--generations", "1", "7").code == 3
     assert defter.run("diff").code == 2
+
+
+def test_a_difference_of_generations_names_its_table_once(past: Past, defter: Program) -> None:
+    with psycopg.connect(past.dsn, autocommit=True) as owner, owner.cursor() as cursor:
+        cursor.execute("set role defter_projector")
+        create(cursor, 2)
+
+        told = defter.run("diff", "--generations", "1", "2")
+
+        drop(cursor, 2)
+    (balances,) = (line for line in told.stdout.splitlines() if line.startswith("balances: "))
+    assert told.code == 1
+    assert balances.startswith("balances: main ")
+    assert "is only in the first" in balances
+    assert balances.endswith(" and 0 rows)")
+
+
+@pytest.mark.usefixtures("past")
+def test_what_cannot_be_compared_is_named(defter: Program) -> None:
+    for arguments, code, said in (
+        (("5", "--ledger", "nope"), 1, "ledger nope does not exist"),
+        (("99999",), 1, "not to 99999"),
+        (("5", "99999"), 1, "not to 99999"),
+        (("57", "41"), 2, "ends before it begins"),
+        (("--generations", "1", "7"), 1, "no generation 7; `defter rebuild --list` tells which there are"),
+    ):
+        done = defter.run("diff", *arguments)
+
+        assert (done.code, done.stdout) == (code, ""), arguments
+        assert said in done.stderr
