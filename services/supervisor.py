@@ -4,6 +4,9 @@ Law: a process that ends is started again, at once the first time, then after gr
 supervisor, however that ends. Each child has a pipe as its stdin that nobody writes to. The operating system closes it
 when the supervisor is gone, even by `kill -9`, and a child that reads its end stops as at SIGTERM (`services.cli.run`).
 
+Of one instance there is one supervisor: two of one name would throw each other's writers out of the group, and start
+their own again, for ever. The name is an advisory lock in the journal's database.
+
 What the processes do: `services.processes`.
 """
 
@@ -21,7 +24,9 @@ import msgspec
 import structlog
 
 from services.dev import ports
+from services.errors import Away, Unexpected
 from services.health import STARTING, Answer, told
+from services.journal.lock import Taken, only_one
 from services.metrics import LOOKS_WITHIN_S, merged
 from services.settings import Secret, Settings
 
@@ -35,6 +40,9 @@ STEADY_S: Final = 30.0
 """Who ran so long is started again at once."""
 
 GRACE_S: Final = 4.0
+
+_LEFT_WITHIN_S: Final = 1.0
+"""One of our name that was just killed is forgotten by PostgreSQL by then."""
 
 _ASKS_WITHIN_S: Final = {"/readyz": 1.0, "/metrics": LOOKS_WITHIN_S + 1.0}
 
@@ -52,6 +60,7 @@ class Supervisor:
 
     def __init__(self, settings: Settings, parts: Sequence[str] = PARTS, *, log: Path | None = None) -> None:
         ours = {name: value for name, value in os.environ.items() if not name.startswith("DEFTER_KAFKA")}
+        self._settings = settings
         self._environment = ours | environment(settings) | {SUPERVISED: "1"}
         self._parts = parts
         self._log = log
@@ -59,10 +68,24 @@ class Supervisor:
         self._ended: dict[str, str] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Keep the processes running until `stop`, then end them within `GRACE_S`."""
-        async with asyncio.TaskGroup() as keepers:
-            for part in self._parts:
-                keepers.create_task(self._keep(part, stop))
+        """Keep the processes running until `stop`, then end them within `GRACE_S`.
+
+        Raises:
+            Unexpected: another supervisor of our name is at work.
+        """
+        alone = asyncio.Event()
+        naming, *waiting = map(asyncio.create_task, (self._bear_name(alone), alone.wait(), stop.wait()))
+        try:
+            await asyncio.wait({naming, *waiting}, return_when=asyncio.FIRST_COMPLETED)
+            if naming.done():
+                naming.result()
+            async with asyncio.TaskGroup() as keepers:
+                for part in self._parts:
+                    keepers.create_task(self._keep(part, stop))
+        finally:
+            for task in (naming, *waiting):
+                task.cancel()
+            await asyncio.gather(naming, *waiting, return_exceptions=True)
 
     async def readiness(self) -> Answer:
         """Tell whether all are ready, and what they wait for if not: the page `/readyz`."""
@@ -82,6 +105,25 @@ class Supervisor:
     async def ready(self) -> bool:
         """Return whether all are ready."""
         return (await self.readiness()).status == "200 OK"
+
+    async def _bear_name(self, alone: asyncio.Event) -> None:
+        """Set `alone` once no other bears our name, and go on bearing it; again whenever PostgreSQL was away."""
+        instance = self._settings.instance
+        within_s: float | None = _LEFT_WITHIN_S
+        while True:
+            try:
+                async with only_one(self._settings.database(0), f"run {instance}", 0, within_s=within_s) as held:
+                    alone.set()
+                    within_s = None
+                    await held.lost.wait()
+            except Away as away:
+                _log.warning("waiting", part="run", why=str(away))
+                await asyncio.sleep(_LEFT_WITHIN_S)
+            except Taken:
+                raise Unexpected(
+                    f"`defter run` or `defter dev` is at work on this installation already, as instance {instance}",
+                    "it does all there is to do; for another that stands by, set DEFTER_INSTANCE to a name of its own",
+                ) from None
 
     async def _keep(self, part: str, stop: asyncio.Event) -> None:
         pause_s = FIRST_PAUSE_S

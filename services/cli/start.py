@@ -41,6 +41,7 @@ def dev(reset: bool) -> None:
 @options.timeout
 def set_up(partitions: int | None, accept_topics: bool, as_json: bool, timeout_s: float) -> None:
     """Make tables, roles and topics, those that are missing. Safe to repeat, and to run twice at once."""
+    from services.settings import Settings
     from services.setup import setup
 
     settings = here(timeout_s)
@@ -53,7 +54,8 @@ def set_up(partitions: int | None, accept_topics: bool, as_json: bool, timeout_s
         screen.say(f"made {made}")
     count = done.installed.partitions
     screen.say(f"ready: topics {done.installed.prefix}…, {count} partition{'s' if count > 1 else ''}")
-    screen.hint("defter run", "defter open-ledger main")
+    # The local installation runs already: it is `defter dev` that keeps it.
+    screen.hint(*([] if Settings.read().local else ["defter run"]), "defter open-ledger main")
 
 
 @commands.command(epilog=options.example("defter doctor"))

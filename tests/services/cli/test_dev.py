@@ -35,6 +35,7 @@ def day(defter: Program, *arguments: str) -> tuple[str, list[psutil.Process]]:
     done = defter.run(*arguments, *(["--id", "first-id"] if arguments[0] == "open-ledger" else []))
     assert done.code == 0, done.stderr
     assert "the local installation of `defter dev`" in done.stderr
+    assert "next: defter open-ledger main" in defter.on_a_terminal("setup", columns=80)  # and not: defter run
     refused = defter.run("dev", "--reset")
     assert refused.code == 3
     assert "is in use by another process" in refused.stderr

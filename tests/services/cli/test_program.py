@@ -8,16 +8,18 @@ import json
 import signal
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 
 import psutil
+import psycopg
 
 from services.kafka.inbox import KafkaInbox
 from services.kafka.topics import Topics, partition_of
 from services.settings import Kafka
 from services.supervisor import PARTS
 from tests.services.cli.conftest import ready
-from tests.services.cli.program import PATIENTLY_S, Program, as_lines, deposit, move
+from tests.services.cli.program import DEFTER, PATIENTLY_S, Program, as_lines, deposit, move
 
 NO = 1
 NOT_EXPECTED = 3
@@ -268,6 +270,27 @@ def test_setting_up_twice_at_once_is_setting_up_once(bare: Program, defter: Prog
     done = bare.run("setup", "--partitions", "3")
     assert done.code == NOT_EXPECTED
     assert "2 partitions, not 3" in done.stderr
+
+
+def test_a_second_supervisor_of_one_name_ends_before_it_does_any_harm(
+    defter: Program, running: tuple[subprocess.Popen[bytes], int]
+) -> None:
+    children = psutil.Process(running[0].pid).children()
+    named = "from pg_stat_activity where datname = current_database() and application_name like 'defter-run%'"
+    another = partial(
+        subprocess.run, [DEFTER, "run"], env=defter.environment, capture_output=True, text=True, timeout=30
+    )
+
+    second = another()
+    with psycopg.connect(defter.settings["DEFTER_DATABASE"], autocommit=True) as owner:
+        assert owner.execute(f"select pg_terminate_backend(pid) {named}".encode()).fetchall() == [(True,)]
+        while not owner.execute(f"select {named}".encode()).rowcount:
+            time.sleep(0.05)
+    third = another()
+
+    assert (second.returncode, third.returncode) == (NOT_EXPECTED, NOT_EXPECTED), second.stderr + third.stderr
+    assert "set DEFTER_INSTANCE to a name of its own" in second.stderr
+    assert psutil.Process(running[0].pid).children() == children
 
 
 def test_a_killed_process_is_started_again_and_none_outlives_the_supervisor(

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from services.errors import Unexpected
-from services.journal.lock import Held, only_one
+from services.journal.lock import Held, Taken, only_one
 from tests.services.journal.wire import Wire
 
 GIVEN_UP_AFTER_S = 9
@@ -68,6 +68,17 @@ async def test_the_lock_is_free_when_its_holder_dies(database: str) -> None:
 
     await second.live.wait()
     await second.leave()
+
+
+async def test_whoever_does_not_want_to_wait_is_told_that_it_is_taken(database: str) -> None:
+    first = Candidate(database)
+    await first.live.wait()
+
+    with pytest.raises(Taken):
+        async with only_one(database, "publisher", 0, within_s=0):
+            pass
+
+    await first.leave()
 
 
 async def test_each_shard_and_each_kind_has_its_own(database: str) -> None:
