@@ -58,10 +58,7 @@ def between(streams: Streams, ledger: str, left: int | str, right: int | str | N
         Unexpected: an event is missing.
         WrongSetting: the points are the wrong way round.
     """
-    stored = streams.last(ledger)
-    if not stored:
-        raise NotThere(f"ledger {ledger} does not exist")
-    first, last = _sequence(streams, ledger, left, stored), _sequence(streams, ledger, right, stored)
+    first, last = sequence_of(streams, ledger, left), sequence_of(streams, ledger, right)
     if first > last:
         raise WrongSetting(f"what is asked for ends before it begins: from sequence {first} to {last}")
     state = state_before(streams, ledger, first + 1)
@@ -101,7 +98,16 @@ def generations(dsn: str, left: int, right: int) -> Iterator[Compared]:
         yield from comparing.compare(connection, *schemas)
 
 
-def _sequence(streams: Streams, ledger: str, point: int | str | None, stored: int) -> int:
+def sequence_of(streams: Streams, ledger: str, point: int | str | None) -> int:
+    """Tell the last sequence that a point of a ledger has; None is now.
+
+    Raises:
+        Away: PostgreSQL does not answer.
+        NotThere: there is no such ledger, or it has not come to that sequence.
+    """
+    stored = streams.last(ledger)
+    if not stored:
+        raise NotThere(f"ledger {ledger} does not exist")
     if isinstance(point, str):
         return streams.since(ledger, point + _AFTER_ANY_FRACTION, stored) - 1
     if point is not None and point > stored:

@@ -1,7 +1,10 @@
 """Questions of commands to the read models, and to the journal: connected, waited for, and let go again."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import closing
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 import click
@@ -10,8 +13,10 @@ from domain.state import UNITS
 from services import outcomes
 from services.cli import NO
 from services.cli.place import here, insisting, wait_for, within
+from services.differences import sequence_of
 from services.errors import Away, Unexpected
 from services.journal.postgres import PostgresJournal
+from services.journal.streams import Streams
 from services.kafka.topics import partition_of
 from services.migrations.run import READER
 from services.reads import Behind, NotThere, Reads
@@ -82,14 +87,21 @@ async def _asked(
 
 
 class Shown(NamedTuple):
-    """What became of a command; where that is a transfer, what of it was moved back."""
+    """What became of a command, as of a sequence; where that is a transfer, what of it was moved back by then."""
 
     outcome: outcomes.Outcome
     transfer: outcomes.Transfer | None
+    as_of: int
 
 
 def outcome_of(
-    ledger: str | None, command: str, timeout_s: float, *, as_of: outcomes.AsOf = None, min_sequence: int = 0
+    settings: Settings,
+    ledger: str | None,
+    command: str,
+    timeout_s: float,
+    *,
+    as_of: outcomes.AsOf = None,
+    min_sequence: int = 0,
 ) -> Shown:
     """Look up what became of a command, in the journal.
 
@@ -97,9 +109,11 @@ def outcome_of(
         No: it has no outcome, or had none as of then.
         Unexpected: the journal has not come to `min_sequence` in time.
     """
-    settings = here(timeout_s)
     ledger = ledger or settings.ledger
-    return wait_for(_outcome_of(settings, ledger, command, timeout_s, as_of=as_of, min_sequence=min_sequence))
+    try:
+        return wait_for(_outcome_of(settings, ledger, command, timeout_s, as_of=as_of, min_sequence=min_sequence))
+    except NotThere as not_there:
+        raise No(str(not_there)) from None
 
 
 async def _outcome_of(
@@ -110,15 +124,22 @@ async def _outcome_of(
     journal = PostgresJournal(settings.database(shard), shard, READER)
     try:
         await _come(journal, ledger, min_sequence, timeout_s)
-        found = await within(timeout_s, lambda: outcomes.outcome(journal, ledger, command, as_of))
+        point = partial(asyncio.to_thread, _sequence_of, settings.database(shard), shard, ledger, as_of)
+        sequence = await within(timeout_s, point)
+        found = await within(timeout_s, lambda: outcomes.outcome(journal, ledger, command, sequence))
         if found is None:
             raise No(
                 f"no command {command} has an outcome in ledger {ledger}" + ("" if as_of is None else " as of then")
             )
-        transfers = await within(timeout_s, lambda: outcomes.transfers(journal, ledger, [command], as_of))
-        return Shown(found, transfers[0] if transfers else None)
+        transfers = await within(timeout_s, lambda: outcomes.transfers(journal, ledger, [command], sequence))
+        return Shown(found, transfers[0] if transfers else None, sequence)
     finally:
         await journal.close()
+
+
+def _sequence_of(dsn: str, shard: int, ledger: str, as_of: outcomes.AsOf) -> int:
+    with closing(Streams(dsn, shard)) as streams:
+        return sequence_of(streams, ledger, as_of)
 
 
 async def _come(journal: PostgresJournal, ledger: str, sequence: int, timeout_s: float) -> None:

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from services.cli import NO, options, screen
+from services.cli.place import here
 from services.cli.screen import Column, amount
 
 if TYPE_CHECKING:
     from projections.questions import Standing
+    from services.cli.asking import Shown
     from services.reads import Accounts, Holds, Reads, Statement
+    from services.settings import Settings
 
 commands = click.Group()
 
@@ -114,31 +117,45 @@ def show(command_id: str, as_of: Any, min_sequence: int, ledger: str | None, as_
     """Show what became of a command, by its id: the event that says so, and what of a transfer was moved back since."""
     from services.cli.asking import outcome_of
 
-    found, transfer = outcome_of(ledger, command_id, timeout_s, as_of=as_of, min_sequence=min_sequence)
-    outcome = "refused" if found.reason else "accepted"
+    settings = here(timeout_s)
+    shown = outcome_of(settings, ledger, command_id, timeout_s, as_of=as_of, min_sequence=min_sequence)
     if as_json:
-        import msgspec
+        _show_as_json(shown)
+    else:
+        _show(shown, settings)
 
-        from services.cli.rows import movement_lines
 
-        said: dict[str, Any] = {"command": found.command, "ledger": found.ledger, "sequence": found.sequence}
-        said |= {"at": found.at, "outcome": outcome}
-        said |= {"reason": found.reason, "details": found.details} if found.reason else {}
-        said |= {"movements": movement_lines(transfer), "reversals": transfer.reversals} if transfer else {}
-        screen.line(msgspec.json.encode(said | {"event": msgspec.Raw(found.event)}))
-        return
+def _show_as_json(shown: "Shown") -> None:
+    import msgspec
+
+    from services.cli.rows import movement_lines
+
+    found, transfer = shown.outcome, shown.transfer
+    said: dict[str, Any] = {"command": found.command, "ledger": found.ledger, "sequence": found.sequence}
+    said |= {"at": found.at, "outcome": "refused" if found.reason else "accepted"}
+    said |= {"reason": found.reason, "details": found.details} if found.reason else {}
+    said |= {"movements": movement_lines(transfer), "reversals": transfer.reversals} if transfer else {}
+    screen.line(msgspec.json.encode(said | {"as_of": shown.as_of, "event": msgspec.Raw(found.event)}))
+
+
+def _show(shown: "Shown", settings: "Settings") -> None:
     from schemas.codec import decode_event
     from services.cli.issuing import show_event
-    from services.cli.telling import because
+    from services.cli.telling import because, beside_postings
 
-    why = because(found.reason, found.details)
-    screen.say(f"{outcome}: {command_id}, event {found.sequence} of {found.ledger}, at {found.at}{why}")
-    show_event(found.ledger, decode_event(found.event))
+    found, transfer = shown.outcome, shown.transfer
+    outcome, why = "refused" if found.reason else "accepted", because(found.reason, found.details)
+    screen.say(f"{outcome}: {found.command}, event {found.sequence} of {found.ledger}, at {found.at}{why}")
+    event = decode_event(found.event)
+    show_event(found.ledger, event, settings)
+    for line in beside_postings(event):
+        screen.say(f"  {line}")
     if transfer and transfer.reversals:
         screen.say(f"moved back by {'events' if transfer.reversals[1:] else 'event'} {_listed(transfer.reversals)}")
         for one, back in zip(transfer.movements, transfer.reversed, strict=True):
             screen.say(f"  {back} of {one.amount} {one.unit} from {one.source} to {one.destination}")
-    screen.hint(f"defter watch --beginning{_option(ledger)}")
+    screen.say(f"{found.ledger}, as of sequence {shown.as_of}")
+    screen.hint(f"defter watch --beginning{_option(None if found.ledger == settings.ledger else found.ledger)}")
 
 
 @commands.command(epilog=options.example("defter accounts", "defter accounts --ledger shop --csv > accounts.csv"))

@@ -1,18 +1,18 @@
 """Events in a line of plain words, for people."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from schemas.events import (
     AccountChanged,
     CommandRefused,
     Event,
+    Happened,
     HoldExpired,
     HoldPlaced,
     HoldReleased,
     LedgerOpened,
     Posting,
     TransferPosted,
-    UnitDefined,
 )
 from services.cli.screen import whole
 
@@ -36,25 +36,44 @@ def sentence(event: Event, scales: Scales) -> str:
 
 
 def substance(event: Event, scales: Scales) -> str:
-    """Tell what an event says, without its place."""
+    """Tell what an event says, without its place and metadata."""
     match event:
         case LedgerOpened():
             return event.ledger
-        case UnitDefined():
-            return f"{event.unit}, scale {event.scale}"
         case AccountChanged():
             floor = "" if event.floor is None else f" to {event.floor}"
-            return f"{event.account}, {event.account_type}, {event.policy}{floor}, version {event.version}"
+            head = f"{event.account}, {event.account_type}, {event.policy}{floor}"
+            return ", ".join((head, *_fields(event, "account", "account_type", "policy", "floor")))
         case TransferPosted():
             told = [posting(one, scales) for one in event.postings[:MOST_POSTINGS]]
             more = len(event.postings) - MOST_POSTINGS
-            return f"{event.kind}: " + ", ".join(told) + (f", and {more} postings more" if more > 0 else "")
+            told += [f"and {more} postings more"] if more > 0 else []
+            return f"{event.kind}: " + ", ".join((*told, *_fields(event, "kind", "postings")))
         case CommandRefused():
             return f"{event.command_type}{because(event.reason, event.details)}"
         case HoldPlaced() | HoldReleased() | HoldExpired():
-            return ", ".join(f"{one.source} → {one.destination} {one.amount} {one.unit}" for one in event.movements)
+            moved = [f"{one.source} → {one.destination} {one.amount} {one.unit}" for one in event.movements]
+            return ", ".join((*moved, *_fields(event, "movements")))
         case _:
-            return ""
+            return ", ".join(_fields(event))
+
+
+def beside_postings(event: Event) -> Iterator[str]:
+    """Tell, a line each, what a transfer says beside its postings, and the metadata of any event."""
+    if isinstance(event, TransferPosted):
+        yield ", ".join(_fields(event, "postings"))
+    if event.metadata:
+        yield "metadata " + ", ".join(f"{key}={value}" for key, value in event.metadata.items())
+
+
+def _fields(event: Event, *told: str) -> Iterator[str]:
+    """Tell what is said in the fields that are not told yet, by their names; nothing of those that say nothing."""
+    for name in event.__struct_fields__:
+        value = getattr(event, name)
+        if name in told or name in Happened.__struct_fields__ or value is None or value is False or value == ():
+            continue
+        text = " ".join(value) if isinstance(value, tuple) else value
+        yield name.replace("_", " ") + ("" if value is True else f" {text}")
 
 
 def because(reason: str | None, details: Mapping[str, str]) -> str:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 
 from tests.services.cli.program import Program, as_lines, move
 
@@ -48,7 +49,8 @@ def test_what_is_listed_is_data_too_as_of_any_moment(defter: Program, ledger: st
     assert defter.json("holds", *of) == []
     assert (shown["movements"][0]["reversed"], shown["reversals"]) == ("250", [9])
     assert (then["movements"][0]["reversed"], then["reversals"]) == ("0", [])
-    assert "moved back by event 9" in defter.ok("show", "pay", *of)
+    assert (shown["as_of"], then["as_of"]) == (9, 8)
+    assert re.search(f"moved back by event 9\n.*\n{ledger}, as of sequence 9\n", defter.ok("show", "pay", *of))
     assert defter.run("show", "pay", "--as-of", "5", *of).code == NO
     assert [one["account"] for one in defter.json("accounts", "--as-of", "3", *of)] == ["alice", "world"]
     assert [one["debits"] for one in defter.json("trial-balance", "--as-of", "6", *of)] == ["1250"]
@@ -62,9 +64,9 @@ def test_what_is_listed_is_data_too_as_of_any_moment(defter: Program, ledger: st
         ("trial-balance",),
     ):
         names, *lines = csv.reader(io.StringIO(defter.ok(*command, "--csv", *of)))
-        told = defter.json(*command, *of)
-        assert sorted(names) == sorted(name for name in told[0] if name != "type")
-        assert len(lines) == len(told)
+        objects = defter.json(*command, *of)
+        assert sorted(names) == sorted(name for name in objects[0] if name != "type")
+        assert len(lines) == len(objects)
         assert [line[names.index("as_of")] for line in lines] == ["9"] * len(lines)
     assert "opening balance" in defter.ok("statement", "alice", *of)
 

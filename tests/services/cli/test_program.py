@@ -87,6 +87,7 @@ def test_metadata_and_a_fee_go_along(defter: Program, ledger: str) -> None:
 
     assert shown["event"]["fee"] == "3"
     assert shown["event"]["metadata"] == {"invoice": "a=b"}
+    assert "  kind transfer, fee 3\n  metadata invoice=a=b\n" in defter.ok("show", "paid", "--ledger", ledger)
 
 
 async def test_send_leaves_every_byte_as_it_is(defter: Program, ledger: str) -> None:
@@ -272,9 +273,7 @@ def test_setting_up_twice_at_once_is_setting_up_once(bare: Program, defter: Prog
     assert "2 partitions, not 3" in done.stderr
 
 
-def test_a_second_supervisor_of_one_name_ends_before_it_does_any_harm(
-    defter: Program, running: tuple[subprocess.Popen[bytes], int]
-) -> None:
+def test_a_second_run_of_one_name_does_no_harm(defter: Program, running: tuple[subprocess.Popen[bytes], int]) -> None:
     children = psutil.Process(running[0].pid).children()
     named = "from pg_stat_activity where datname = current_database() and application_name like 'defter-run%'"
     another = partial(
