@@ -28,7 +28,7 @@ Example:
   defter bench latency --rate 2000 --seconds 30 --json"""
 
 
-@click.command(epilog=_EXAMPLE)
+@click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EXAMPLE)
 @click.argument("figures", metavar="[FIGURE]...", nargs=-1, type=click.Choice(list(FIGURES)))
 @click.option(
     "--transfers", type=click.IntRange(1), default=500_000, metavar="N", help="Of drain and its like (500,000)."

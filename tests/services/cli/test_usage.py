@@ -39,10 +39,11 @@ def test_help_groups_every_command(defter: Program) -> None:
     assert "..." not in told.partition("Start:")[2]
 
 
-@pytest.mark.parametrize("command", [command for command in COMMANDS if command != "bench"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_with_an_example(defter: Program, command: str) -> None:
     told = defter.ok(command, "--help")
 
+    assert told == defter.ok(command, "-h")
     assert "Example:\n" in told
     assert f"defter {command}" in told.partition("Example:\n")[2]
 
