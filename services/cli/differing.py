@@ -90,6 +90,9 @@ def _tell(ledger: str, found: "Between") -> None:
         screen.table(titles, map(row, found.differences))
     count = len(found.differences) or "no"
     screen.say(f"{count} balances of {ledger} changed from sequence {found.left} to {found.right}")
+    if found.differences:
+        window = f"--from-sequence {found.left + 1} --to-sequence {found.right + 1}"
+        screen.hint(f"defter replay --ledger {ledger} {window}")
 
 
 def _tell_as_json(ledger: str, found: "Between") -> None:

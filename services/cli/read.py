@@ -88,7 +88,8 @@ def statement(account: str, unit: str | None, count: int | None, after: Any, eve
     if every and (count or after):
         raise click.UsageError(f"--all is every posting: leave {'--count' if count else '--after'} out")
     how = How(**said)
-    which = {"unit": unit, "count": count or LAST, "after": after, "every": every, "as_of": how.as_of}
+    most = count or LAST
+    which = {"unit": unit, "count": most, "after": after, "every": every, "as_of": how.as_of}
     ledger, found = ask(
         how.ledger, lambda reads, of: _statement(reads, of, account, **which), how.timeout_s, how.min_sequence
     )
@@ -101,9 +102,12 @@ def statement(account: str, unit: str | None, count: int | None, after: Any, eve
         screen.say()
         bounds = ("opening balance", "in whole units", "closing balance", "in whole units")
         screen.table([Column("unit"), *map(amount, bounds)], rows.bound_rows(found))
+    if len(found.lines) == most and after is None and not every:
+        screen.say(f"the last {most} postings; --count N shows more of them, --all every one")
     _as_of(ledger, found.as_of, found.account)
     of = _option(how.ledger)
-    screen.hint(f"defter balance {quote(found.account)}{of}", f"defter show COMMAND{of}")
+    last = [f"defter show {quote(one.line.command)}{of}" for one in found.lines[-1:]]
+    screen.hint(f"defter balance {quote(found.account)}{of}", *last)
 
 
 @commands.command(epilog=options.example("defter show order-77", "defter show order-77 --as-of 1200"))
@@ -197,7 +201,7 @@ def holds(account: str | None, ended: bool, **said: Any) -> None:
     titles += [amount("remaining"), amount("in whole units"), amount("of"), Column("expires at")]
     screen.table(titles, rows.hold_rows(found))
     _as_of(ledger, found.as_of)
-    screen.hint(f"defter show HOLD{_option(how.ledger)}")
+    screen.hint(*(f"defter show {quote(one.hold)}{_option(how.ledger)}" for one in found.holds[-1:]))
 
 
 @commands.command("trial-balance", epilog=options.example("defter trial-balance", "defter trial-balance --as-of 1200"))

@@ -42,6 +42,8 @@ async def _snapshot(every: float | None, timeout_s: float, *, as_json: bool) -> 
             made = await asyncio.to_thread(make, dsn, shard, installed.partitions, RULES)
             _tell(shard, made, as_json=as_json)
         if every is None:
+            if not as_json:
+                screen.hint("defter status")
             return
         await asyncio.sleep(every)
 

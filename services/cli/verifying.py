@@ -104,6 +104,7 @@ def _tell(verified: "Verified", seconds: float, *, redecide: bool, **_: bool) ->
         screen.say(f"all is as it must be: {looked_at}")
         if not redecide:
             screen.tell("(what the commands said is not compared without --redecide)")
+            screen.hint("defter verify --published --redecide")
 
 
 def _tell_as_json(verified: "Verified", seconds: float) -> None:

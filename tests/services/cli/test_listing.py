@@ -71,6 +71,20 @@ def test_what_is_listed_is_data_too_as_of_any_moment(defter: Program, ledger: st
     assert "opening balance" in defter.ok("statement", "alice", *of)
 
 
+def test_a_statement_says_that_there_may_be_more_and_names_a_command_to_look_at(defter: Program, ledger: str) -> None:
+    short = defter.on_a_terminal("statement", "alice", "--count", "1", "--ledger", ledger, columns=100)
+    long = defter.ok("statement", "alice", "--ledger", ledger)
+
+    assert "the last 1 postings; --count N shows more of them, --all every one\n" in short
+    assert f"defter show deposit --ledger {ledger}\n" in short
+    assert "the last" not in long
+
+
+def test_a_terminal_is_told_what_to_try_after_a_look_at_everything(defter: Program) -> None:
+    assert "next: defter verify --published --redecide\n" in defter.on_a_terminal("verify", columns=100)
+    assert "next: defter status\n" in defter.on_a_terminal("snapshot", columns=100)
+
+
 def test_read_models_are_rebuilt_swapped_rolled_back_and_dropped(defter: Program, ledger: str) -> None:
     before = defter.json("balance", "alice", "--ledger", ledger)
 
