@@ -208,39 +208,6 @@ def test_watching_shows_the_bytes_that_were_published(defter: Program, ledger: s
     assert [json.loads(line)["sequence"] for line in watched] == [1, 2, 3, 4, 5]
 
 
-def test_status_knows_how_far_everything_has_come_and_who_is_at_work(defter: Program, ledger: str) -> None:
-    told = defter.json("status")
-    shards = [one for one in told if one["type"] == "shard"]
-    processes = [one for one in told if one["type"] == "process"]
-
-    assert [one["shard"] for one in shards] == [0, 1]
-    assert all(one["lag"] == one["publisher_lag"] == one["projector_lag"] == 0 for one in shards)
-    assert sum(one["next"] for one in shards) >= 5
-    assert [(one["shard"], one["process"], one["live"]) for one in processes] == [
-        *((0, process, True) for process in PARTS),
-        *((1, process, True) for process in PARTS if process != "ticker"),
-    ]
-
-
-def test_the_doctor_finds_nothing_wrong_and_tells_no_password(defter: Program) -> None:
-    dsn = defter.environment["DEFTER_DATABASE"].replace("postgres@", "postgres:hunter2@")
-
-    done = Program(defter.environment | {"DEFTER_DATABASE": dsn}).run("doctor")
-
-    assert done.code == 0, done.stdout
-    assert "WRONG" not in done.stdout
-    assert "password=***" in done.stdout
-    assert "hunter2" not in done.stdout + done.stderr
-
-
-def test_the_doctor_names_what_is_wrong_and_the_remedy(defter: Program) -> None:
-    done = Program(defter.settings | {"DEFTER_PREFIX": "wrong."}).run("doctor")
-
-    assert done.code == NOT_EXPECTED
-    assert f"WRONG the database serves the topics {defter.settings['DEFTER_PREFIX']}…, not wrong.…" in done.stdout
-    assert f"remedy: set DEFTER_PREFIX={defter.settings['DEFTER_PREFIX']}" in done.stdout
-
-
 def test_simulating_on_a_ledger_shows_what_would_be_and_changes_nothing(defter: Program, ledger: str) -> None:
     line = {"type": "transfer.v1", "id": "would-be", "ledger": ledger, "movements": [move("alice", "bob", 400)]}
     event, alice, bob = defter.json("simulate", "--on", ledger, "--balances", stdin=as_lines([line]))

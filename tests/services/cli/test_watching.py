@@ -1,4 +1,4 @@
-"""What the processes of an installation tell Prometheus, and whether what we ship for it asks for what they tell."""
+"""What an installation tells whoever watches it: `status`, `doctor`, and Prometheus, asked for what there is."""
 
 import json
 import time
@@ -12,7 +12,10 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from services.supervisor import PARTS
 from tests.services.cli.program import PATIENTLY_S, Program
+
+NOT_EXPECTED = 3
 
 DOCS = Path(__file__).parents[3] / "docs"
 ALERTS = DOCS / "watching" / "alerts.yml"
@@ -178,3 +181,36 @@ def test_the_guide_explains_every_number_that_is_told_and_every_alert(metrics: M
     assert sorted(name for name in families if name.startswith("defter_") and f"`{name}`" not in guide) == []
     alerts = [rule["alert"] for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]]
     assert [alert for alert in alerts if f"`{alert}`" not in guide] == []
+
+
+def test_status_knows_how_far_everything_has_come_and_who_is_at_work(defter: Program, ledger: str) -> None:
+    told = defter.json("status")
+    shards = [one for one in told if one["type"] == "shard"]
+    processes = [one for one in told if one["type"] == "process"]
+
+    assert [one["shard"] for one in shards] == [0, 1]
+    assert all(one["lag"] == one["publisher_lag"] == one["projector_lag"] == 0 for one in shards)
+    assert sum(one["next"] for one in shards) >= 5
+    assert [(one["shard"], one["process"], one["live"]) for one in processes] == [
+        *((0, process, True) for process in PARTS),
+        *((1, process, True) for process in PARTS if process != "ticker"),
+    ]
+
+
+def test_the_doctor_finds_nothing_wrong_and_tells_no_password(defter: Program) -> None:
+    dsn = defter.environment["DEFTER_DATABASE"].replace("postgres@", "postgres:hunter2@")
+
+    done = Program(defter.environment | {"DEFTER_DATABASE": dsn}).run("doctor")
+
+    assert done.code == 0, done.stdout
+    assert "WRONG" not in done.stdout
+    assert "password=***" in done.stdout
+    assert "hunter2" not in done.stdout + done.stderr
+
+
+def test_the_doctor_names_what_is_wrong_and_the_remedy(defter: Program) -> None:
+    done = Program(defter.settings | {"DEFTER_PREFIX": "wrong."}).run("doctor")
+
+    assert done.code == NOT_EXPECTED
+    assert f"WRONG the database serves the topics {defter.settings['DEFTER_PREFIX']}…, not wrong.…" in done.stdout
+    assert f"remedy: set DEFTER_PREFIX={defter.settings['DEFTER_PREFIX']}" in done.stdout
