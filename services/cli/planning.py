@@ -4,6 +4,8 @@ Law: nothing is changed anywhere, and what cannot be is told with the reason tha
 when it was told may have changed when it is asked for: then the rules say so.
 """
 
+import shlex
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, NoReturn, TypeVar
@@ -55,6 +57,8 @@ def prepare(file: BinaryIO, ledger: str | None, as_json: bool, timeout_s: float)
     if isinstance(answer, _Refused):
         _refuse(answer, as_json=as_json)
     screen.line(answer)
+    if not as_json and file is not sys.stdin.buffer:
+        screen.hint(f"defter prepare {shlex.quote(file.name)} | defter send")
 
 
 @commands.command(
@@ -178,6 +182,10 @@ def _refuse(refused: _Refused, *, as_json: bool) -> NoReturn:
 
 
 def _tell(command: "Exchange", present: "Present", route: "Route") -> None:
+    import msgspec
+
+    from services.sending import new_id
+
     def amount(parts: int, unit: str) -> tuple[object, ...]:
         return parts, unit, screen.whole(parts, present.ledger.units[unit])
 
@@ -194,6 +202,8 @@ def _tell(command: "Exchange", present: "Present", route: "Route") -> None:
     screen.say(
         f"yields {yields} {unit} ({in_whole}) in {command.ledger}, as of sequence {present.stored}, {present.at}"
     )
+    sale = msgspec.json.encode(msgspec.structs.replace(command, id=new_id(), at_least=route.yields)).decode()
+    screen.hint(f"echo {shlex.quote(sale)} | defter send")
 
 
 def _tell_as_json(command: "Exchange", present: "Present", route: "Route") -> None:

@@ -1,6 +1,7 @@
 """What would come of a transfer or an exchange, told without asking for it: `prepare`, `quote`."""
 
 import json
+import shlex
 from itertools import count
 from typing import Any
 
@@ -207,6 +208,20 @@ def test_a_route_is_shown_in_whole_units_beside_minimal_parts(ledger: Ledger) ->
     assert " ".join(shown[0].split()) == "ad account rate takes unit in whole units gives unit in whole units"
     assert shown[1].split() == ["to-eur", "pool", "0.92", "10000", "USD", "100.00", "9200", "EUR", "92.00"]
     assert shown[-1].startswith(f"yields 8004 GBP (80.04) in {ledger.name}, as of sequence ")
+
+
+def test_what_was_quoted_is_sold_by_what_the_hint_says(ledger: Ledger) -> None:
+    market(ledger)
+
+    shown = ledger.defter.on_a_terminal(
+        "quote", "alice", "USD", "10000", "GBP", "--ledger", ledger.name, columns=1000
+    ).splitlines()
+    _, echo, sale, *to = shlex.split(shown[-1])
+    sold, *_ = ledger.defter.json("send", stdin=sale.encode())
+
+    assert [echo, *to] == ["echo", "|", "defter", "send"]
+    assert sold["outcome"] == "accepted"
+    assert json.loads(sale)["at_least"] == 8004
 
 
 def test_where_there_is_no_route_the_answer_is_no(ledger: Ledger) -> None:
