@@ -43,8 +43,8 @@ MOST_BYTES: Final = 1024 * 1024
 OVERLAP_FROM: Final = 100
 """A batch of so many records is followed by the next while it is committed: deciding that one takes milliseconds."""
 
-BREATH: Final = 100
-"""After so many commands others are heard: the group's heartbeat, the commit in flight. Some cost milliseconds each."""
+BREATH_S: Final = 0.05
+"""After deciding for so long others are heard: the group's heartbeat, the commit in flight. Some commands are dear."""
 
 AHEAD_MS: Final = 5 * 60 * 1000
 """A record stamped further than this past our own clock is not decided until it is due."""
@@ -194,10 +194,12 @@ class Writer:
         recalled = await patiently(self._part, lambda: self._journal.recall(wanted), self._readiness)
         self._shard.forget(durable)
         draft = self._shard.begin()
-        for number, reading in enumerate(readings, start=1):
+        heard = time.monotonic()
+        for reading in readings:
             self._shard.decide(reading, recalled, draft)
-            if number % BREATH == 0:
+            if time.monotonic() - heard > BREATH_S:
                 await asyncio.sleep(0)
+                heard = time.monotonic()
         await self._point("decided")
         await self._finish()
         self._count(records, draft)
