@@ -110,6 +110,7 @@ class Supervisor:
         """Set `alone` once no other bears our name, and go on bearing it; again whenever PostgreSQL was away."""
         instance = self._settings.instance
         within_s: float | None = _LEFT_WITHIN_S
+        away_before = False
         while True:
             try:
                 async with only_one(self._settings.database(0), f"run {instance}", 0, within_s=within_s) as held:
@@ -117,7 +118,9 @@ class Supervisor:
                     within_s = None
                     await held.lost.wait()
             except Away as away:
-                _log.warning("waiting", part="run", why=str(away))
+                if not away_before:
+                    _log.warning("waiting", part="run", why=str(away))
+                away_before = True
                 await asyncio.sleep(_LEFT_WITHIN_S)
             except Taken:
                 raise Unexpected(
