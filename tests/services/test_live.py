@@ -91,9 +91,13 @@ async def test_a_database_without_read_models_names_the_remedy(database: str) ->
     await reads.close()
 
 
-async def test_a_connection_that_was_cut_is_made_anew(reads: Reads, superuser: psycopg.Connection) -> None:
+async def test_a_connection_that_was_cut_is_made_anew(reads: Reads, prepared: str) -> None:
     before = await reads.balances(MAIN, CASH)
-    superuser.execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'defter-reads'")
+    with psycopg.connect(prepared) as connection:
+        connection.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity "
+            "where application_name = 'defter-reads' and datname = current_database()"
+        )
 
     with pytest.raises(RuntimeError):
         await reads.balances(MAIN, CASH)

@@ -114,7 +114,9 @@ async def until(so: Callable[[], bool], appending: asyncio.Future[None]) -> None
 
 def blocked(owner: psycopg.Connection) -> bool:
     """Whether somebody waits for the row of the shard."""
-    row = owner.execute("select exists (select from pg_locks where not granted)").fetchone()
+    row = owner.execute(
+        "select exists (select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database())"
+    ).fetchone()
     return bool(row and row[0])
 
 
