@@ -11,12 +11,15 @@ Nothing is started for tests that ask for none of these. With `CI=true` a skippe
 
 import os
 import secrets
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import hypothesis
+import psutil
 import psycopg
 import pytest
 import structlog
@@ -26,6 +29,11 @@ from tests.servers import Servers, ask
 
 SERVERS = pytest.StashKey[Servers]()
 CI = os.environ.get("CI") == "true"
+
+MEMORY = Path("/dev/shm")
+# Bytes, generously: a tenth of the first was seen to be written, and half of the second taken.
+FILES = 3 * 2**30
+PROCESSES = 3 * 2**30
 
 # How long an example takes says nothing about the ledger.
 hypothesis.settings.register_profile("defter", deadline=None, print_blob=True)
@@ -105,7 +113,20 @@ def tell(capfd: pytest.CaptureFixture[str]) -> Callable[[str], None]:
 def pytest_configure(config: pytest.Config) -> None:
     """Only the process started by hand owns servers; it starts none before a test asks."""
     if not hasattr(config, "workerinput"):
+        if "TMPDIR" not in os.environ and has_room(MEMORY):
+            os.environ["TMPDIR"], tempfile.tempdir = str(MEMORY), None
         config.stash[SERVERS] = Servers()
+
+
+def has_room(memory: Path) -> bool:
+    """Tell whether what tests write, servers' data above all, may be kept in memory.
+
+    Processes are killed here and machines are not, so where files lie is no part of what is shown; and some hundred
+    databases are made and dropped, which takes a disk half of the suite's time.
+    """
+    if not memory.is_dir() or os.statvfs(memory).f_flag & os.ST_NOEXEC:
+        return False
+    return min(shutil.disk_usage(memory).free, psutil.virtual_memory().available - PROCESSES) >= FILES
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
