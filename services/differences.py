@@ -64,8 +64,7 @@ def between(streams: Streams, ledger: str, left: int | str, right: int | str | N
     state = state_before(streams, ledger, first + 1)
     before: dict[Place, Totals] = {}
     for page in streams.pages(ledger, first + 1, last):
-        for told in page:
-            event = decode_event(told.data)
+        for event in map(decode_event, page):
             for place in touched(state, event):
                 if place not in before:
                     before[place] = _totals(state, place)

@@ -13,7 +13,6 @@ from domain.state import Ledger
 from schemas.codec import decode_event, id_key
 from schemas.commands import Tick
 from schemas.events import TransferPosted
-from schemas.lean import TRANSFER
 from services.journal.ports import Journal, Wanted
 from services.journal.postgres import PostgresJournal
 from services.journal.streams import Streams
@@ -36,11 +35,7 @@ class Present(NamedTuple):
     def transfers(self) -> Iterator[TransferPosted]:
         """Give every transfer of the ledger, in order. Blocks. Raises `Away`; `Unexpected` where one is missing."""
         for page in self.streams.pages(self.ledger.name, 1, self.stored):
-            for told in page:
-                if told.tag == TRANSFER:
-                    event = decode_event(told.data)
-                    assert isinstance(event, TransferPosted), event
-                    yield event
+            yield from (event for event in map(decode_event, page) if isinstance(event, TransferPosted))
 
     async def has_outcome(self, command: str) -> bool:
         """Tell whether this id is used up. Raises `Away`."""

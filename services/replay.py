@@ -18,7 +18,7 @@ from domain.ledger import apply
 from domain.state import NOTHING, Ledger
 from schemas.codec import decode_event
 from schemas.events import Event, HoldExpired, HoldPlaced, HoldReleased, Posting, TransferPosted
-from services.journal.streams import Streams, Told
+from services.journal.streams import Streams
 
 Place = tuple[str, str]
 """Account and unit."""
@@ -55,8 +55,8 @@ def state_before(streams: Streams, ledger: str, sequence: int) -> Ledger:
     """Fold a ledger up to, and not including, an event. Raises `Away`; `Unexpected` where one before it is missing."""
     state = Ledger(ledger)
     for page in streams.pages(ledger, 1, sequence - 1):
-        for told in page:
-            apply(state, decode_event(told.data))
+        for data in page:
+            apply(state, decode_event(data))
     return state
 
 
@@ -78,7 +78,7 @@ def replay(streams: Streams, ledger: str, inside: Bounds) -> Iterator[bytes]:
     state = state_before(streams, ledger, inside.first)
     yield _border(state, inside)
     for page in streams.pages(ledger, *inside):
-        yield b"".join([_played(state, told) for told in page])
+        yield b"".join([_played(state, data) for data in page])
     yield _border(state, inside)
 
 
@@ -87,8 +87,8 @@ def _border(state: Ledger, inside: Bounds) -> bytes:
     return msgspec.json.encode(line | {"digest": digest(state)}) + b"\n"
 
 
-def _played(state: Ledger, told: Told) -> bytes:
-    event = decode_event(told.data)
+def _played(state: Ledger, data: bytes) -> bytes:
+    event = decode_event(data)
     if type(event) is TransferPosted and event.hold is None and _is_between_two(event.postings):
         changes = _of_two(state, *event.postings)
         apply(state, event)
@@ -101,7 +101,7 @@ def _played(state: Ledger, told: Told) -> bytes:
             for place, old in zip(places, before, strict=True)
             if (new := _totals(state, place)) != old
         )
-    return b'{"event":%b,"changes":[%b]}\n' % (told.data, changes.encode())
+    return b'{"event":%b,"changes":[%b]}\n' % (data, changes.encode())
 
 
 def _is_between_two(postings: tuple[Posting, ...]) -> bool:
