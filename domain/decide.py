@@ -33,7 +33,7 @@ from schemas.commands import (
     UpdateAccount,
     WithdrawAd,
 )
-from schemas.events import Event
+from schemas.events import Event, HoldExpired
 
 Terms = (
     OpenAccount
@@ -65,16 +65,20 @@ def advance(ledger: Ledger, command: Command, at: str, facts: Facts = NO_FACTS) 
         The events, in order: the command's own is the last. None at all for a tick that finds nothing due.
     """
     at = max(at, ledger.at)
-    events: list[Event] = []
-    if ledger.expiring.first <= at:
-        events.extend(holds.due(ledger, at))
-        for event in events:
-            apply(ledger, event)
+    events: list[Event] = list(lapse(ledger, at)) if ledger.expiring.first <= at else []
     if type(command) is not Tick:
         event = decide(ledger, command, at, facts)
         apply(ledger, event)
         events.append(event)
     return events
+
+
+def lapse(ledger: Ledger, at: str, most: int | None = None) -> list[HoldExpired]:
+    """Let holds expire that have come due, the first `most` of them or all: the rest expires when asked again."""
+    expired = holds.due(ledger, at, most)
+    for event in expired:
+        apply(ledger, event)
+    return expired
 
 
 def decide(ledger: Ledger, command: Command, at: str, facts: Facts = NO_FACTS) -> Event:

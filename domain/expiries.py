@@ -48,9 +48,10 @@ class Expiries:  # noqa: PLW1641 - they change, so they have no hash
             self._gone = 0
         self._see_first()
 
-    def due(self, at: str) -> list[Expiry]:
-        """Give those whose time has come."""
-        return self._all[self._gone : bisect_right(self._all, at, lo=self._gone, key=itemgetter(0))]
+    def due(self, at: str, most: int | None = None) -> list[Expiry]:
+        """Give those whose time has come; where `most` is said, only so many of the first."""
+        end = len(self._all) if most is None else min(self._gone + most, len(self._all))
+        return self._all[self._gone : bisect_right(self._all, at, lo=self._gone, hi=end, key=itemgetter(0))]
 
     def _see_first(self) -> None:
         self.first = self._all[self._gone][0] if self._gone < len(self._all) else _NEVER

@@ -75,8 +75,8 @@ def release(ledger: Ledger, command: ReleaseHold, at: str) -> HoldReleased | Com
     return HoldReleased(**happening(ledger, command, at), hold=hold.id, movements=_given_back(hold))
 
 
-def due(ledger: Ledger, at: str) -> list[HoldExpired]:
-    """Expire the open holds whose time has come, the earliest first, then by id."""
+def due(ledger: Ledger, at: str, most: int | None = None) -> list[HoldExpired]:
+    """Expire the open holds whose time has come, the earliest first, then by id; `most` of them, or all."""
     return [
         HoldExpired(
             ledger=ledger.name,
@@ -85,7 +85,7 @@ def due(ledger: Ledger, at: str) -> list[HoldExpired]:
             hold=hold,
             movements=_given_back(ledger.holds[hold]),
         )
-        for place, (_, hold) in enumerate(ledger.expiring.due(at), start=1)
+        for place, (_, hold) in enumerate(ledger.expiring.due(at, most), start=1)
     ]
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, get_args
 
-from domain.decide import advance
+from domain.decide import advance, lapse
 from domain.facts import NO_FACTS, Facts, refers, wanted
 from domain.ledger import apply
 from domain.state import Ledger
@@ -24,6 +24,9 @@ from schemas.reasons import DeadReason
 from services.journal.ports import DeadLetter, Entry, Fingerprint, Id, Key, Recalled, Row, Wanted
 from services.kafka.topics import partition_of
 from services.reading import Reading, dead
+
+AT_ONCE: Final = 2000
+"""So many holds expire in one step, which takes some tens of milliseconds."""
 
 NOTHING_RECALLED: Final = Recalled({}, {}, {})
 
@@ -107,54 +110,68 @@ class Shard:
         return draft
 
     def decide(self, reading: Reading | DeadLetter, recalled: Recalled, draft: Draft) -> None:
-        """Decide one record on top of all before it, and add to the draft what comes of it.
+        """Decide one record on top of all before it, and add to the draft what comes of it. Arguments as of `step`."""
+        while not self.step(reading, recalled, draft):
+            pass
+
+    def step(self, reading: Reading | DeadLetter, recalled: Recalled, draft: Draft) -> bool:
+        """Go on deciding one record: where very many holds expire before it, it takes more than one step.
 
         Args:
             reading: the next of the partition.
             recalled: the answer to `wanted`, of this record's batch.
             draft: of this record's batch.
+
+        Returns:
+            Whether it is decided.
         """
-        if isinstance(reading, Reading):
-            self._decide(reading, recalled, draft)
-        else:
+        if not isinstance(reading, Reading):
             draft.dead_letters.append(reading)
+            return True
+        command = reading.command
+        ledger = self.ledgers.get(command.ledger) or self._opened(reading, draft)
+        if ledger is None:
+            return True
+        if type(command) is not Tick:
+            known = self._known(reading.key, recalled)
+            if known is not None:
+                _again(reading, known, draft)
+                return True
+        at = max(reading.at, ledger.at)
+        if ledger.expiring.first <= at:
+            draft.entries.extend(map(_entry, lapse(ledger, at, AT_ONCE)))
+            if ledger.expiring.first <= at:
+                return False
+        if type(command) is not Tick:
+            self._decide(ledger, reading, recalled, draft)
+        return True
 
     def forget(self, drafts: int) -> None:
         """Let go of the oldest drafts: a recall that is in use knows them."""
         del self._recent[:drafts]
 
-    def _decide(self, reading: Reading, recalled: Recalled, draft: Draft) -> None:
-        record, command, key = reading.record, reading.command, reading.key
-        ledger = self.ledgers.get(command.ledger)
-        if ledger is None:
-            if partition_of(command.ledger, self.partitions) != self.number:
-                draft.dead_letters.append(
-                    dead(record, DeadReason.WRONG_PARTITION, f"{command.ledger} lives elsewhere - at `$.ledger`")
-                )
-                return
-            if type(command) is not OpenLedger:
-                draft.dead_letters.append(
-                    dead(record, DeadReason.UNKNOWN_LEDGER, f"{command.ledger} was never opened - at `$.ledger`")
-                )
-                return
-            ledger = self.ledgers[command.ledger] = Ledger(command.ledger)
-            draft.opened.append(command.ledger)
-        if type(command) is Tick:
-            draft.entries.extend(map(_entry, advance(ledger, command, reading.at)))
-            return
-        known = self._known(key, recalled)
-        if known is not None:
-            if known == reading.fingerprint:
-                draft.duplicates += 1
-            else:
-                draft.dead_letters.append(
-                    dead(record, DeadReason.ID_REUSED, "the id has its outcome, for other content - at `$.id`")
-                )
-            return
+    def _opened(self, reading: Reading, draft: Draft) -> Ledger | None:
+        """Open a ledger that is not there yet, or say why this command cannot."""
+        record, command = reading.record, reading.command
+        if partition_of(command.ledger, self.partitions) != self.number:
+            draft.dead_letters.append(
+                dead(record, DeadReason.WRONG_PARTITION, f"{command.ledger} lives elsewhere - at `$.ledger`")
+            )
+            return None
+        if type(command) is not OpenLedger:
+            draft.dead_letters.append(
+                dead(record, DeadReason.UNKNOWN_LEDGER, f"{command.ledger} was never opened - at `$.ledger`")
+            )
+            return None
+        ledger = self.ledgers[command.ledger] = Ledger(command.ledger)
+        draft.opened.append(command.ledger)
+        return ledger
+
+    def _decide(self, ledger: Ledger, reading: Reading, recalled: Recalled, draft: Draft) -> None:
+        command, key = reading.command, reading.key
         facts = self._facts(command, recalled) if refers(command) else NO_FACTS
-        events = advance(ledger, command, reading.at, facts)
-        draft.entries.extend(map(_entry, events))
-        outcome = events[-1]
+        (outcome,) = advance(ledger, command, reading.at, facts)
+        draft.entries.append(_entry(outcome))
         reverses = None
         if type(outcome) is TransferPosted:
             reverses = outcome.reverses
@@ -203,6 +220,16 @@ class Shard:
                 return decode_event(data)
         data = recalled.events.get(place)
         return None if data is None else decode_event(data)
+
+
+def _again(reading: Reading, known: Fingerprint, draft: Draft) -> None:
+    """Note that an id has its outcome already."""
+    if known == reading.fingerprint:
+        draft.duplicates += 1
+    else:
+        draft.dead_letters.append(
+            dead(reading.record, DeadReason.ID_REUSED, "the id has its outcome, for other content - at `$.id`")
+        )
 
 
 _TAGS: Final = {event: str(event.__struct_config__.tag) for event in get_args(Event)}

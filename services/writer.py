@@ -44,7 +44,7 @@ OVERLAP_FROM: Final = 100
 """A batch of so many records is followed by the next while it is committed: deciding that one takes milliseconds."""
 
 BREATH_S: Final = 0.05
-"""After deciding for so long others are heard: the group's heartbeat, the commit in flight. Some commands are dear."""
+"""After deciding for so long others are heard: the group's heartbeat, the commit in flight. Some steps are dear."""
 
 AHEAD_MS: Final = 5 * 60 * 1000
 """A record stamped further than this past our own clock is not decided until it is due."""
@@ -196,10 +196,12 @@ class Writer:
         draft = self._shard.begin()
         heard = time.monotonic()
         for reading in readings:
-            self._shard.decide(reading, recalled, draft)
-            if time.monotonic() - heard > BREATH_S:
-                await asyncio.sleep(0)
-                heard = time.monotonic()
+            decided = False
+            while not decided:
+                decided = self._shard.step(reading, recalled, draft)
+                if time.monotonic() - heard > BREATH_S:
+                    await asyncio.sleep(0)
+                    heard = time.monotonic()
         await self._point("decided")
         await self._finish()
         self._count(records, draft)

@@ -134,6 +134,13 @@ WRITER_FAULTS: Final = (
         (f"{SHARD}::test_an_id_with_other_content_is_a_dead_letter_wherever_the_first_is_remembered",),
     ),
     Fault(
+        "all holds that are due expire in one step",
+        "services/shard.py",
+        "lapse(ledger, at, AT_ONCE)",
+        "lapse(ledger, at)",
+        (f"{WRITER}::test_others_are_heard_while_many_holds_expire_before_one_command",),
+    ),
+    Fault(
         "a reversal is not remembered until it is stored",
         "services/shard.py",
         "draft.reversals.setdefault((command.ledger, reverses), []).append(outcome.sequence)",

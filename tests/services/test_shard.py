@@ -1,13 +1,17 @@
 """What a shard remembers beyond its ledgers: batches that are not stored yet, and what a restart must find again."""
 
+import msgspec
 import pytest
 
-from schemas.commands import CommitEnvelope, OpenLedger, ReverseTransfer, Tick, Transfer
-from schemas.events import CommandRefused, Event, TransferPosted
+from schemas.commands import Command, CommitEnvelope, OpenLedger, ReverseTransfer, Tick, Transfer
+from schemas.events import CommandRefused, Event, HoldExpired, TransferPosted
 from schemas.reasons import Reason
 from schemas.values import Creation
-from tests.domain.given import ALICE, BOB, CAROL, CAST, QAZ, deposit, envelope, moved, movement, reverse, transfer
-from tests.services.partition import Partition
+from services import shard
+from services.kafka.ports import Record
+from services.reading import read, time_of
+from tests.domain.given import ALICE, BOB, CAROL, CAST, QAZ, deposit, envelope, hold, moved, movement, reverse, transfer
+from tests.services.partition import BEGINNING_MS, Partition
 
 
 @pytest.fixture
@@ -46,6 +50,49 @@ def test_an_id_with_other_content_is_a_dead_letter_wherever_the_first_is_remembe
 
     assert [letter.reason for letter in partition.dead_letters()] == ["ID_REUSED"] * 4
     assert sum(isinstance(event, TransferPosted) for event in partition.events()) == 2
+
+
+@pytest.mark.parametrize("command", [transfer(ALICE, BOB, 100), transfer(ALICE, "nobody", 1), Tick(id="t")])
+def test_many_holds_that_are_due_expire_some_at_a_time_and_it_comes_to_the_same(
+    partition: Partition, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soon = BEGINNING_MS + 1000
+    places = [hold(movement(ALICE, BOB, 1), id=f"h{number}", expires_at=time_of(soon)) for number in range(5)]
+    partition.send(*places)
+    partition.settle()
+    at_once = partition.send(command, at_ms=soon)
+    partition.restart()
+
+    monkeypatch.setattr(shard, "AT_ONCE", 2)
+    assert partition.send(command, at_ms=soon) == at_once
+
+    assert [event.hold for event in at_once if isinstance(event, HoldExpired)] == ["h0", "h1", "h2", "h3", "h4"]
+    assert len(at_once) == 5 + (type(command) is not Tick)
+
+
+def test_one_step_expires_no_more_than_so_many_holds(partition: Partition, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shard, "AT_ONCE", 2)
+    soon = BEGINNING_MS + 1000
+    partition.send(*(hold(movement(ALICE, BOB, 1), id=f"h{n}", expires_at=time_of(soon)) for n in range(5)))
+    reading = read(Record(0, soon, None, msgspec.json.encode(transfer(ALICE, BOB, 100)), ()))
+    draft = partition.shard.begin()
+
+    steps = [partition.shard.step(reading, shard.NOTHING_RECALLED, draft) for _ in range(3)]
+
+    assert steps == [False, False, True]
+    assert (len(draft.entries), len(draft.outcomes)) == (6, 1)
+
+
+def test_a_hold_that_is_due_when_it_is_placed_expires_next_though_the_next_stamp_is_earlier(
+    partition: Partition,
+) -> None:
+    partition.send(hold(movement(ALICE, BOB, 100), expires_at=time_of(BEGINNING_MS - 10)))
+
+    expired, posted = partition.send(transfer(ALICE, BOB, 100), at_ms=BEGINNING_MS - 20)
+
+    assert isinstance(expired, HoldExpired)
+    assert isinstance(posted, TransferPosted)
+    assert expired.at == posted.at == time_of(BEGINNING_MS)
 
 
 def test_a_transfer_and_its_reversals_meet_in_one_batch_and_in_later_ones(partition: Partition) -> None:
