@@ -14,14 +14,15 @@ CHANCE = st.randoms(use_true_random=False)
 
 @given(st.lists(EXPIRIES, unique=True), st.lists(EXPIRIES, max_size=40), CHANCE)
 def test_what_is_due_is_what_a_sorted_list_says(begun: list[Expiry], coming: list[Expiry], chance: Random) -> None:
-    expiries, plain = Expiries(begun), sorted(begun)
+    expiries, plain, seen = Expiries(begun), sorted(begun), set(begun)
 
     for one in coming:
         if plain and chance.random() < 0.6:
             gone = chance.choice(plain[:2] + plain[-1:])
             expiries.remove(gone)
             plain.remove(gone)
-        elif one not in plain:
+        elif one not in seen:
+            seen.add(one)
             expiries.add(one)
             plain = sorted([*plain, one])
         assert expiries.due(one[0]) == [expiry for expiry in plain if expiry[0] <= one[0]]
