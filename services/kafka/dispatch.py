@@ -16,9 +16,10 @@ from typing import Any, Final, NamedTuple
 
 import structlog
 from aiokafka.errors import (
+    InvalidTimestampError,
     InvalidTopicError,
-    KafkaError,
     MessageSizeTooLargeError,
+    PolicyViolationError,
     RecordListTooLargeError,
     TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
@@ -49,8 +50,18 @@ _ALL_REPLICAS: Final = -1
 _UNHEARD: Final = 7
 """The code of an answer that did not come in time."""
 
-_TOO_LARGE: Final = (MessageSizeTooLargeError, RecordListTooLargeError)
-_NEVER: Final = (InvalidTopicError, TopicAuthorizationFailedError, *_TOO_LARGE)
+_NEEDS_A_KEY: Final = 87
+"""`INVALID_RECORD`, which aiokafka does not know: a compacted topic refuses a message without a key."""
+
+_TOO_LARGE: Final = (MessageSizeTooLargeError.errno, RecordListTooLargeError.errno)
+_NEVER: Final = (
+    InvalidTopicError.errno,
+    TopicAuthorizationFailedError.errno,
+    InvalidTimestampError.errno,
+    PolicyViolationError.errno,
+    _NEEDS_A_KEY,
+    *_TOO_LARGE,
+)
 
 Place = tuple[str, int]
 """Topic and partition."""
@@ -65,11 +76,19 @@ class Addressed(NamedTuple):
 
 
 class _Known(NamedTuple):
-    """What is known of a topic: who leads each partition, none where it will not do; until when; how large a batch."""
+    """What is known of a topic: who leads each partition, none where it will not do; until when; how large a batch.
+
+    `keyed` is whether it takes only messages that have a key.
+    """
 
     leaders: tuple[int, ...]
     until: float = float("inf")
     batch_bytes: int = _BATCH_BYTES
+    keyed: bool = False
+
+    def takes(self, message: Addressed) -> bool:
+        """Tell whether a message may be sent there."""
+        return bool(self.leaders) and (message.key is not None or not self.keyed)
 
 
 class Dispatch:
@@ -146,7 +165,7 @@ class Dispatch:
         rest = []
         for message in messages:
             known = self._known.get(message.topic)
-            if known and known.leaders:
+            if known and known.takes(message):
                 partition = partition_of((message.key or b"").decode(), len(known.leaders))
                 bound.setdefault((message.topic, partition), []).append(message)
             else:
@@ -164,20 +183,22 @@ class Dispatch:
         codes = {place: code for answer in answers for place, code in answer.items()}
         for place, messages in bound.items():
             left += messages[batches[place][1] :] if codes.get(place, _UNHEARD) == 0 else messages
-        failed = {place: for_code(code) for place, code in codes.items() if code}
-        for place, error in failed.items():
-            self._learn(place[0], error, batches[place][1])
-        for (topic, number), error in failed.items():
-            if error not in _NEVER:
-                raise Away(f"{topic}, partition {number}: {error.__name__}")
+        failed = {place: code for place, code in codes.items() if code}
+        for place, code in failed.items():
+            self._learn(place[0], code, batches[place][1])
+        for (topic, number), code in failed.items():
+            if code not in _NEVER:
+                raise Away(f"{topic}, partition {number}: {for_code(code).__name__}")
 
-    def _learn(self, topic: str, error: type[KafkaError], packed: int) -> None:
+    def _learn(self, topic: str, code: int, packed: int) -> None:
         """Take in that a topic did not take a batch of so many messages."""
         known = self._known.pop(topic, None)
-        if known and error in _TOO_LARGE and packed > 1:
+        if known and code in _TOO_LARGE and packed > 1:
             self._known[topic] = known._replace(batch_bytes=known.batch_bytes // 2)
-        elif error in _NEVER:
-            self._ignore(topic, error.__name__)
+        elif known and code == _NEEDS_A_KEY and not known.keyed:
+            self._known[topic] = known._replace(keyed=True)
+        elif code in _NEVER:
+            self._ignore(topic, "it needs a key" if code == _NEEDS_A_KEY else for_code(code).__name__)
 
     async def _ask(self, leader: int, parts: Mapping[str, list[tuple[int, bytes]]]) -> dict[Place, int]:
         """Send batches to the broker that leads their partitions, and return its answers, as codes of errors."""

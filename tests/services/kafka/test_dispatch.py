@@ -51,6 +51,32 @@ async def test_more_than_a_topic_takes_in_one_batch_arrives_in_several(
     assert [value for _, value in await records(kafka, f"{prefix}one")] == values
 
 
+@pytest.mark.parametrize("policy", ["compact", "compact,delete"])
+async def test_a_compacted_topic_takes_what_has_a_key_and_the_rest_is_ignored(
+    kafka: str, prefix: str, sender: Dispatch, policy: str
+) -> None:
+    await make(kafka, f"{prefix}one", 1, {"cleanup.policy": policy})
+    await make(kafka, f"{prefix}two", 1)
+    keys = [None, b"1", None, b"2"]
+    messages = [Addressed(f"{prefix}{topic}", key, b"v") for key in keys for topic in ("one", "two")]
+
+    assert await sender.send(messages) == 2
+
+    assert await records(kafka, f"{prefix}one") == [(b"1", b"v"), (b"2", b"v")]
+    assert await records(kafka, f"{prefix}two") == [(key, b"v") for key in keys]
+    assert await sender.send([Addressed(f"{prefix}one", None, b"v"), Addressed(f"{prefix}one", b"3", b"v")]) == 1
+
+
+async def test_a_topic_that_takes_no_stamp_of_ours_is_ignored(kafka: str, prefix: str, sender: Dispatch) -> None:
+    await make(kafka, f"{prefix}one", 1, {"message.timestamp.before.max.ms": "0"})
+    await make(kafka, f"{prefix}two", 1)
+
+    async with asyncio.timeout(10):
+        await sender.send([Addressed(f"{prefix}one", b"k", b"v"), Addressed(f"{prefix}two", b"k", b"v")])
+
+    assert await records(kafka, f"{prefix}two") == [(b"k", b"v")]
+
+
 async def test_what_names_no_topic_for_replies_is_ignored_and_no_topic_comes_of_it(
     kafka: str, prefix: str, sender: Dispatch
 ) -> None:
