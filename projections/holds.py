@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from psycopg import Cursor
 
+from projections.checkpoint import wire_time
 from projections.places import Places
 from schemas.events import HoldExpired, HoldPlaced, HoldReleased
 from schemas.lean import LeanTransfer
@@ -135,7 +136,7 @@ class Holds:
         """Read the holds that were placed in earlier pages."""
         keys = list(dict.fromkeys(change.key for change in self._changes))
         cursor.execute(
-            f"select ledger, hold, {_OF_HOLD} from {self._schema}.holds "
+            f"select ledger, hold, {_OF_HOLD.replace('expires_at', wire_time('expires_at'))} from {self._schema}.holds "
             "join unnest(%s::text[], %s::text[]) as told (ledger, hold) using (ledger, hold)",
             ([ledger for ledger, _ in keys], [hold for _, hold in keys]),
         )

@@ -31,6 +31,9 @@ _SESSION: Final = {
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": "9000",
     "default_transaction_isolation": r"read\ committed",
+    # A time means the same whatever the server or the login is set to.
+    "timezone": "UTC",
+    "datestyle": "ISO",
     # Every statement of the journal is a short way along an index, whatever the planner has (not yet) counted.
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",

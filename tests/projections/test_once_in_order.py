@@ -11,6 +11,7 @@ from projections.checkpoint import Gap, OtherProjector
 from projections.generations import GenerationChanged, NotPrepared
 from projections.postings import MOST_LINES
 from schemas.events import TransferPosted
+from tests.domain.given import ALICE, AT, BOB, deposit, given, hold, movement, release
 from tests.projections.stream import begin, busy, events, everything, project, shown, stored
 
 Reads = psycopg.Connection[Any]
@@ -43,6 +44,23 @@ def test_what_is_delivered_twice_is_taken_in_once(reads: Reads, whole: object) -
     project(reads, rows)
 
     assert everything(reads) == whole
+
+
+@pytest.mark.parametrize(
+    ("zone", "expires_at"),
+    [("Asia/Tokyo", "9999-12-31T23:59:59.999Z"), ("America/New_York", "0001-01-01T00:00:00.000Z")],
+)
+def test_a_hold_changes_whatever_time_zone_the_server_has_and_however_far_away_it_ends(
+    reads: Reads, zone: str, expires_at: str
+) -> None:
+    reads.execute(f"set timezone = '{zone}'; set datestyle = 'SQL, DMY'".encode())
+    story = given(deposit(ALICE, 100), hold(movement(ALICE, BOB, 60), expires_at=expires_at))
+    story.ask(release())
+
+    project(reads, stored(story.events), page=1)
+
+    ended = "select state, expires_at at time zone 'UTC' = %s::timestamp from read.holds"
+    assert reads.execute(ended, (expires_at,)).fetchall() == [("expired" if expires_at < AT else "released", True)]
 
 
 def test_a_gap_stops_with_its_name_and_nothing_of_its_page_is_kept(reads: Reads) -> None:
