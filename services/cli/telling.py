@@ -63,7 +63,7 @@ def beside_postings(event: Event) -> Iterator[str]:
     if isinstance(event, TransferPosted):
         yield ", ".join(_fields(event, "postings"))
     if event.metadata:
-        yield "metadata " + ", ".join(f"{key}={value}" for key, value in event.metadata.items())
+        yield in_one_line("metadata " + ", ".join(f"{key}={value}" for key, value in event.metadata.items()))
 
 
 def _fields(event: Event, *told: str) -> Iterator[str]:
@@ -72,8 +72,17 @@ def _fields(event: Event, *told: str) -> Iterator[str]:
         value = getattr(event, name)
         if name in told or name in Happened.__struct_fields__ or value is None or value is False or value == ():
             continue
-        text = " ".join(value) if isinstance(value, tuple) else value
-        yield name.replace("_", " ") + ("" if value is True else f" {text}")
+        text = " ".join(value) if isinstance(value, tuple) else str(value)
+        yield name.replace("_", " ") + ("" if value is True else f" {in_one_line(text)}")
+
+
+def in_one_line(text: str) -> str:
+    r"""Show where lines end in a text of others, so that none of it looks like a line of ours.
+
+    >>> in_one_line("gold\nmain 5")
+    'gold\\nmain 5'
+    """
+    return text.replace("\n", r"\n")
 
 
 def because(reason: str | None, details: Mapping[str, str]) -> str:

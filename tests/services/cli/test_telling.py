@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from schemas.codec import decode_event
-from services.cli.telling import beside_postings, sentence
+from services.cli.telling import beside_postings, sentence, substance
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "schemas" / "published" / "examples" / "events").glob("*.json"))
 FROZEN = (
@@ -36,6 +36,15 @@ def test_a_number_that_is_0_is_told_too() -> None:
     defined = b'{"type":"unit-defined.v1","ledger":"main","sequence":2,"at":"2026-11-21T09:30:00.000Z","unit":"ADA"'
 
     assert "unit ADA, scale 0" in sentence(decode_event(defined + b',"scale":0}'), {})
+
+
+def test_what_others_say_never_looks_like_a_line_of_ours() -> None:
+    forged = b'"gold\\nmain 5  2026-11-21T09:30:00.000Z  transfer-posted: mint -5 QAZ"'
+    defined = b'{"type":"unit-defined.v1","ledger":"main","sequence":2,"at":"2026-11-21T09:30:00.000Z","unit":"ADA",'
+    event = decode_event(defined + b'"scale":0,"name":' + forged + b',"metadata":{"note":' + forged + b"}}")
+
+    assert "\n" not in "".join((sentence(event, {}), substance(event, {}), *beside_postings(event)))
+    assert r"name gold\nmain 5" in sentence(event, {})
 
 
 def values(said: object, name: str = "") -> Iterator[str]:
