@@ -180,7 +180,7 @@ select line.unit, line.sequence, line.index, line.amount, line.debits, line.cred
                   - first_value(array_length(lines, 1)) over earlier as before
              from (select sequence, lines from {schema}.posting_lines
                     where posting_lines.place = places.place and posting_lines.sequence >= %(from)s {rows_until}
-                    order by posting_lines.sequence {order} limit %(most)s + 1) as near
+                    order by posting_lines.sequence {order} limit %(most)s::int8 + 1) as near
            window earlier as (order by sequence {order} rows unbounded preceding)
        ) as opened
        cross join generate_subscripts(lines, 1) as n

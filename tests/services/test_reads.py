@@ -145,6 +145,12 @@ async def test_a_statement_may_show_one_unit_only(reads: Reads) -> None:
             ]
 
 
+async def test_as_many_lines_as_may_be_asked_for_may_be_asked_for(often: Reads) -> None:
+    answer = await often.statement(MAIN, SHOP, most=2**31 - 1)
+
+    assert len(answer.lines) == len((await often.statement(MAIN, SHOP, most=5000)).lines) > 500
+
+
 async def test_a_statement_tells_what_there_was_before_it_and_after_it(often: Reads) -> None:
     first = await often.statement(MAIN, SHOP, after=(0, -1), most=10)
     last = await often.statement(MAIN, SHOP, most=10)
