@@ -87,6 +87,8 @@ select hold, holds.sequence, kind, book, {at}, sources, destinations, units, amo
        order by change.sequence desc limit 1
   ) as last
  where holds.ledger = %(ledger)s and hold > %(after)s and (%(ended)s or last.state = 'open')
+   -- Those that had ended by then need no second look, and in time they are nearly all.
+   and holds.sequence <= %(as_of)s and (%(ended)s or holds.state = 'open' or holds.changed > %(as_of)s)
    and (%(account)s::text is null or %(account)s = any(sources) or %(account)s = any(destinations))
  order by hold limit %(most)s"""
 
