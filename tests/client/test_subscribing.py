@@ -2,8 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any
 
 import pytest
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import LeaderNotAvailableError
+from aiokafka.protocol.metadata import MetadataRequest
 
 from defter_client import Client, Gap, Subscription, Unexpected, subscription
 from defter_client.kafka import partition_of
@@ -45,6 +49,29 @@ async def published(kafka: str, topics: Topics, messages: Sequence[Message], led
 async def taken(subscription: Subscription, count: int) -> list[int]:
     async with asyncio.timeout(PATIENTLY_S):
         return [(await anext(subscription)).sequence for _ in range(count)]
+
+
+async def test_an_election_is_waited_for(kafka: str, topics: Topics, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, send = 0, AIOKafkaClient.send
+
+    async def electing(self: AIOKafkaClient, node: int, request: Any, **more: Any) -> Any:
+        """Answer a few times as several brokers do while they elect a leader; the one of the tests never does."""
+        nonlocal asked
+        answer = await send(self, node, request, **more)
+        if isinstance(request, MetadataRequest) and (asked := asked + 1) < 4:
+            code = LeaderNotAvailableError.errno
+            answer.topics = [
+                (0, name, internal, [(code, number, -1, *rest) for _, number, _, *rest in rows])
+                for _, name, internal, rows in answer.topics
+            ]
+        return answer
+
+    monkeypatch.setattr(AIOKafkaClient, "send", electing)
+    await published(kafka, topics, [event("main", 1)])
+    async with Client.connect(kafka, prefix=topics.prefix) as client:
+        assert await taken(client.subscribe("main"), 1) == [1]
+
+    assert asked >= 4
 
 
 async def test_duplicates_are_dropped_and_other_ledgers_passed_over(kafka: str, topics: Topics, client: Client) -> None:

@@ -19,6 +19,7 @@ from aiokafka.errors import (
     KafkaConnectionError,
     KafkaError,
     NodeNotReadyError,
+    NoError,
     SaslAuthenticationFailed,
     TopicAlreadyExistsError,
     TopicAuthorizationFailedError,
@@ -152,16 +153,21 @@ async def _there(client: Any, name: str) -> int:
 
 
 async def _described(client: Any, names: Collection[str]) -> dict[str, int]:
-    """Tell how many partitions those have that are there, once every partition has a leader; asking makes none."""
-    answer = await client.send(client.get_random_node(), MetadataRequest(list(names), allow_auto_topic_creation=False))
-    found = {}
-    for code, name, _, rows in answer.topics:
-        error = for_code(code)
-        if code and error is not UnknownTopicOrPartitionError and not error.retriable:
-            raise error(name)
-        if not code and all(row[2] >= 0 for row in rows):
-            found[name] = len(rows)
-    return found
+    """Tell how many partitions those have that are there; asking makes none.
+
+    A topic of which that cannot be told now, because a partition has no leader yet, is asked for again.
+    """
+    while True:
+        question = MetadataRequest(list(names), allow_auto_topic_creation=False)
+        answer = await client.send(client.get_random_node(), question)
+        told = {name: (for_code(code), rows) for code, name, _, rows in answer.topics}
+        there = {name: one for name, one in told.items() if one[0] is not UnknownTopicOrPartitionError}
+        for name, (error, _) in there.items():
+            if error is not NoError and not error.retriable:
+                raise error(name)
+        if all(error is NoError and all(row[2] >= 0 for row in rows) for error, rows in there.values()):
+            return {name: len(rows) for name, (_, rows) in there.items()}
+        await asyncio.sleep(_PAUSE_S)
 
 
 async def _made(client: Any, name: str) -> None:
