@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
@@ -113,6 +113,20 @@ async def test_replies_that_are_lost_are_asked_for_again(defter: Defter, monkeyp
     assert [reply.sequence for reply in lost] == list(range(5, 305))
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [b"\xff", b"{}", b'{"type":"reply.v1","x":' + b"[" * 5000 + b"]" * 5000 + b"}"],
+    ids=["bytes", "type", "depth"],
+)
+async def test_a_record_that_is_no_reply_is_passed_over(defter: Defter, odd: bytes) -> None:
+    defter.start()
+    async with connected(defter) as client:
+        await put(defter, f"{defter.prefix}replies.test", odd)
+        reply = await client.send(say.OpenLedger(id="ledger"), timeout_s=8)
+
+    assert reply.outcome == Outcome.ACCEPTED
+
+
 async def test_who_waits_when_the_client_is_closed_is_told(defter: Defter) -> None:
     async with connected(defter) as client:
         asking = asyncio.create_task(client.send(say.OpenLedger(id="1")))
@@ -152,6 +166,15 @@ async def told(client: Client, commands: list[say.Command]) -> list[Reply]:
 
 async def all_of(subscription: Subscription) -> list[Event]:
     return [event async for event in subscription]
+
+
+async def put(defter: Defter, topic: str, value: bytes) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=defter.servers)
+    await producer.start()
+    try:
+        await producer.send_and_wait(topic, value)
+    finally:
+        await producer.stop()
 
 
 async def unreadable(defter: Defter, topic: str) -> None:

@@ -100,9 +100,18 @@ async def test_a_gap_is_an_error_after_all_that_is_whole_and_stays_one(
         await taken(client.subscribe("main", after=2), 1)
 
 
-async def test_an_event_of_a_newer_release_is_never_skipped(kafka: str, topics: Topics, client: Client) -> None:
-    unknown = Message(b"main", b'{"type":"moon-landed.v1","ledger":"main","sequence":2}', [])
-    await published(kafka, topics, [event("main", 1), unknown, event("main", 3)])
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        b'{"type":"moon-landed.v1","ledger":"main","sequence":2}',
+        b'{"type":"ledger-opened.v1","ledger":"main","sequence":2,"x":' + b"[" * 5000 + b"]" * 5000 + b"}",
+    ],
+    ids=["type", "depth"],
+)
+async def test_an_event_of_a_newer_release_is_never_skipped(
+    kafka: str, topics: Topics, client: Client, unknown: bytes
+) -> None:
+    await published(kafka, topics, [event("main", 1), Message(b"main", unknown, []), event("main", 3)])
     subscription = client.subscribe("main")
 
     assert await taken(subscription, 1) == [1]

@@ -108,7 +108,7 @@ class Replies:
     def _tell(self, record: Any) -> None:
         try:
             reply = decode_reply(record.value or b"")
-        except (msgspec.DecodeError, UnicodeError):
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
             _log.warning("%s: what is at offset %d is no reply", self.topic, record.offset)
             return
         if reply.ledger is not None and reply.command is not None:

@@ -142,7 +142,7 @@ class Subscription:
     def _decoded(self, record: Any) -> Event:
         try:
             return decode_event(record.value or b"")
-        except (msgspec.DecodeError, UnicodeError) as error:
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise Unexpected(
                 f"{self._reader}, offset {record.offset}: {error}",
                 "an event of a newer release? Install the newest defter-client; nothing is skipped",
