@@ -80,6 +80,42 @@ async def test_many_are_decided_in_their_order_and_told_in_it(defter: Defter) ->
     assert sequences == ["a0", "a999", "a2499"]
 
 
+async def test_outcomes_are_told_while_there_is_no_next_command_yet(
+    defter: Defter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "_AGAIN_S", 0.1)
+    here, first, heard, replies = partition_of(HERE, PARTITIONS), say.OpenLedger(id="ledger"), asyncio.Event(), []
+
+    async def asked() -> AsyncIterator[say.Command]:
+        yield first
+        while len(await records(defter, here)) < 3:
+            await asyncio.sleep(0.1)
+        defter.start()
+        await heard.wait()
+        yield first
+
+    async with asyncio.timeout(20), connected(defter) as sending:
+        async for reply in sending.send_all(asked()):
+            replies.append(reply)
+            heard.set()
+
+    assert [(reply.outcome, reply.sequence) for reply in replies] == [(Outcome.ACCEPTED, 1)] * 2
+
+
+async def test_what_cannot_be_sent_ends_it_after_the_outcomes_of_those_before(defter: Defter) -> None:
+    defter.start()
+    async with connected(defter) as client:
+        replies = client.send_all([*opening(HERE), say.Tick(id="1")], at_once=2)
+        told = [(await anext(replies)).sequence for _ in range(4)]
+        with pytest.raises(MalformedError):
+            await anext(replies)
+        names = [task.get_name() for task in asyncio.all_tasks()]
+
+    assert told == [1, 2, 3, 4]
+    assert "defter_client: sending" in names
+    assert "defter_client: taking" not in names
+
+
 async def test_when_the_time_is_up_what_is_known_is_said_and_it_was_tried_again_meanwhile(
     defter: Defter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,6 +188,8 @@ async def test_what_is_no_command_is_not_sent(defter: Defter) -> None:
         ):
             with pytest.raises(MalformedError, match=why):
                 await client.send(wrong)
+        with pytest.raises(ValueError, match="at least 1"):
+            await anext(client.send_all(opening(HERE), at_once=0))
 
     assert await records(defter, 0) == await records(defter, 1) == []
 

@@ -135,21 +135,30 @@ class Client:
         They come into the topic in their order, so that each ledger decides them in it. Up to `at_once` are on their
         way; the first one that fails ends it all, and what was on its way may be sent again.
 
-        Raises as `send`.
+        Raises as `send`, and whatever `commands` raises, after the outcomes of those before.
         """
+        if at_once < 1:
+            raise ValueError(f"at_once={at_once}: at least 1 command must be on its way")
         waiting: deque[Sent] = deque()
+        room, there_are_some = asyncio.Semaphore(at_once), asyncio.Event()
+        # A task of its own: outcomes are told, and asked for again, also while there is no next command yet.
+        taking = asyncio.create_task(self._take(commands, waiting, room, there_are_some), name="defter_client: taking")
+        taking.add_done_callback(lambda _: there_are_some.set())
         try:
-            async for command in _each(commands):
-                waiting.append(self._sent(command))
-                while len(waiting) >= at_once or (waiting and waiting[0].told.done()):
+            while waiting or not taking.done():
+                if waiting:
                     yield await self._outcome(waiting, timeout_s)
                     waiting.popleft()
-            while waiting:
-                yield await self._outcome(waiting, timeout_s)
-                waiting.popleft()
+                    room.release()
+                else:
+                    there_are_some.clear()
+                    await there_are_some.wait()
+            taking.result()
         finally:
+            taking.cancel()
             for sent in waiting:
                 sent.give_up()
+            await asyncio.gather(taking, return_exceptions=True)
 
     def subscribe(self, ledger: str = "main", *, after: int = 0) -> Subscription:
         """Give the events of a ledger, in order, once each, as they come: `async for event in client.subscribe(…)`.
@@ -170,6 +179,19 @@ class Client:
         subscription = Subscription(self._kafka, f"{self._prefix}events", where, ledger, after)
         self._open.push_async_callback(subscription.close)
         return subscription
+
+    async def _take(
+        self,
+        commands: Iterable[Command | bytes] | AsyncIterable[Command | bytes],
+        waiting: deque["Sent"],
+        room: asyncio.Semaphore,
+        there_are_some: asyncio.Event,
+    ) -> None:
+        """Send each command on its way, as soon as there is room."""
+        async for command in _each(commands):
+            await room.acquire()
+            waiting.append(self._sent(command))
+            there_are_some.set()
 
     def _sent(self, command: Command | bytes) -> "Sent":
         """Look at a command, and send it on its way."""
