@@ -45,5 +45,5 @@ async def defter(database: str, kafka: str, prefix: str) -> AsyncIterator[Defter
     await setup(defter.settings, PARTITIONS)
     yield defter
     await defter.stop()
-    names = [f"{prefix}replies.{name}" for name in ("test", "other", "shop", "producer")]
+    names = [f"{prefix}replies.{name}" for name in ("test", "other", "o_ther", "shop", "producer")]
     await delete(defter.settings.brokers(), [*Topics(prefix).all(), *names])

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from defter_client import Away, Client, NoOutcomeYet, reading
+from defter_client import Away, Client, Login, NoOutcomeYet, reading
 from defter_client.kafka import Kafka
 from defter_client.sending import Message, Place, Sender
 from defter_client.subscription import Subscription
@@ -55,6 +55,11 @@ async def test_a_killed_broker_costs_nothing_but_time(
     await sender.close()
     assert late.value.place is None
     assert all(before.offset < after.offset for before, after in pairwise(places))
+
+
+async def test_servers_that_are_named_without_a_port_are_away_with_a_login_too(prefix: str) -> None:
+    with pytest.raises(Away):
+        await Client.connect("kafka.invalid", prefix=prefix, login=Login("shop", "password")).__aenter__()
 
 
 def put(sender: Sender, sequence: int) -> asyncio.Future[Place]:

@@ -21,6 +21,7 @@ from defter_client import (
     Reply,
     Subscription,
     TransferBuilder,
+    Unexpected,
     client,
 )
 from defter_client.kafka import partition_of
@@ -192,6 +193,13 @@ async def test_what_is_no_command_is_not_sent(defter: Defter) -> None:
             await anext(client.send_all(opening(HERE), at_once=0))
 
     assert await records(defter, 0) == await records(defter, 1) == []
+
+
+@pytest.mark.parametrize("name", ["my shop", "o.ther", "long" * 60])
+async def test_a_name_for_replies_that_no_topic_can_have_is_for_a_person(defter: Defter, name: str) -> None:
+    async with connected(defter, "o_ther"):
+        with pytest.raises(Unexpected, match=r"InvalidTopicError(.|\n)*remedy: .* `replies`"):
+            await connected(defter, name).__aenter__()
 
 
 def connected(defter: Defter, name: str = "test") -> Client:

@@ -81,7 +81,7 @@ class Client:
 
         Raises:
             Away: Kafka does not answer.
-            Unexpected: there is no such installation, or the login or a right is refused.
+            Unexpected: there is no such installation, or the login, a right or the name for replies is refused.
         """
         commands, events, to = f"{self._prefix}commands", f"{self._prefix}events", self._replies_to
         # Both have the same number of partitions, and who sends need not be allowed to see events.

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final, Literal
 
 from aiokafka.client import AIOKafkaClient
-from aiokafka.conn import create_conn
+from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import (
     AuthenticationFailedError,
     ClusterAuthorizationFailedError,
@@ -48,6 +48,7 @@ _LOGIN: Final = (
     IllegalSaslStateError,
     ssl.SSLCertVerificationError,
 )
+_RIGHTS: Final = (TopicAuthorizationFailedError, ClusterAuthorizationFailedError)
 
 
 class Login(Struct, frozen=True):
@@ -104,7 +105,7 @@ async def partitions(kafka: Kafka, topics: Collection[str], replies: str | None)
 
     Raises:
         Away: Kafka does not answer.
-        Unexpected: a topic is not there, or the login or a right is refused.
+        Unexpected: a topic is not there, or its name, the login or a right is refused.
     """
     client = AIOKafkaClient(**kafka.options)
     try:
@@ -131,7 +132,7 @@ def failure(error: BaseException, kafka: Kafka) -> Away | Unexpected:
     """Return an error of aiokafka as one of ours."""
     if isinstance(error, _LOGIN):
         return Unexpected(f"Kafka at {kafka.servers} refuses the login: {error!r}", "connect with the right `login`")
-    if isinstance(error, TopicAuthorizationFailedError | ClusterAuthorizationFailedError):
+    if isinstance(error, _RIGHTS):
         return Unexpected(
             f"Kafka at {kafka.servers} refuses: {error!r}",
             "give this user the right to describe and write the topic of commands, and to describe and read those of "
@@ -164,7 +165,7 @@ async def _described(client: Any, names: Collection[str]) -> dict[str, int]:
         there = {name: one for name, one in told.items() if one[0] is not UnknownTopicOrPartitionError}
         for name, (error, _) in there.items():
             if error is not NoError and not error.retriable:
-                raise error(name)
+                raise _refused(error(name), name)
         if all(error is NoError and all(row[2] >= 0 for row in rows) for error, rows in there.values()):
             return {name: len(rows) for name, (_, rows) in there.items()}
         await asyncio.sleep(_PAUSE_S)
@@ -181,15 +182,25 @@ async def _made(client: Any, name: str) -> None:
     for _, code, *_ in answer.topic_errors:
         error = for_code(code)
         if code and error is not TopicAlreadyExistsError:
-            raise error(name)
+            raise _refused(error(name), name)
+
+
+def _refused(error: KafkaError, topic: str) -> KafkaError | Unexpected:
+    """Return what only a person can change as such: Kafka would say it again, however often it is asked."""
+    if error.retriable or isinstance(error, _RIGHTS):
+        return error
+    return Unexpected(
+        f"Kafka refuses topic {topic}: {type(error).__name__}",
+        "connect with `replies` and `prefix` that make a name for a topic: letters, digits, `.`, `_` and `-`, at most "
+        "249 of them, and not the name of another but for `.` and `_`; what else it may be, the brokers' log says",
+    )
 
 
 async def _raise_if_login_is_refused(kafka: Kafka) -> None:
     """Look why no connection came about: aiokafka's bootstrap tells of a wrong password as of a dead broker."""
-    for server in kafka.servers.split(",") if kafka.tls or kafka.login else ():
-        host, _, port = server.strip().rpartition(":")
+    for host, port, _ in collect_hosts(kafka.servers) if kafka.tls or kafka.login else ():
         try:
-            (await create_conn(host.strip("[]"), int(port), request_timeout_ms=2_000, **kafka.security)).close()
+            (await create_conn(host, port, request_timeout_ms=2_000, **kafka.security)).close()
         except _LOGIN as error:
             raise failure(error, kafka) from error
         except (KafkaError, OSError):
