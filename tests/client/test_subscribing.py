@@ -1,6 +1,8 @@
 """A subscriber gets every event of its ledger once, in order, from where it says, or it is told that one is missing."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
@@ -157,6 +159,24 @@ async def test_pages_hold_what_has_come(kafka: str, topics: Topics, client: Clie
             break
 
     assert sizes == [10, 10, 5]
+
+
+async def test_a_loop_that_is_left_ends_with_its_subscription(kafka: str, topics: Topics, client: Client) -> None:
+    await published(kafka, topics, [event("main", n) for n in (1, 2)])
+    left, kept = client.subscribe("main"), client.subscribe("main")
+
+    async with left as events:
+        async for one in events:
+            if one.sequence == 2:
+                break
+
+    assert [one async for one in left] == []
+    assert await taken(kept, 2) == [1, 2]
+    gone, still_there = weakref.ref(left), weakref.ref(kept)
+    del left, events, kept
+    gc.collect()
+    assert gone() is None
+    assert still_there() is not None
 
 
 async def test_what_cannot_be_subscribed_to_is_said_at_once(kafka: str, prefix: str, client: Client) -> None:

@@ -50,6 +50,7 @@ class Client:
         self._partitions = 0
         self._sender: Sender | None = None
         self._replies: Replies | None = None
+        self._subscriptions: set[Subscription] = set()
         self._open = AsyncExitStack()
 
     @classmethod
@@ -98,6 +99,7 @@ class Client:
                 raise
             self._sender, self._replies = Sender(self._kafka, commands), replies
             self._open.push_async_callback(self._sender.close)
+        self._open.push_async_callback(self._unsubscribe)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -163,6 +165,8 @@ class Client:
     def subscribe(self, ledger: str = "main", *, after: int = 0) -> Subscription:
         """Give the events of a ledger, in order, once each, as they come: `async for event in client.subscribe(…)`.
 
+        Who leaves that loop before the client ends, ends the subscription: `async with client.subscribe(…) as events`.
+
         Args:
             ledger: whose.
             after: the sequence of the last event that you have taken in; 0 before the first.
@@ -176,9 +180,10 @@ class Client:
         if not self._partitions:
             raise RuntimeError(_NOT_OPEN)
         where = kafka.partition_of(ledger, self._partitions)
-        subscription = Subscription(self._kafka, f"{self._prefix}events", where, ledger, after)
-        self._open.push_async_callback(subscription.close)
-        return subscription
+        return Subscription(self._kafka, f"{self._prefix}events", where, ledger, after, self._subscriptions)
+
+    async def _unsubscribe(self) -> None:
+        await asyncio.gather(*(subscription.close() for subscription in self._subscriptions))
 
     async def _take(
         self,

@@ -33,15 +33,20 @@ class Subscription:
         partition: where the ledger lives.
         ledger: its name.
         after: the sequence of the last event that was taken in; 0 before the first.
+        open_ones: those of its client; this one is among them until it is closed.
     """
 
-    def __init__(self, kafka: Kafka, topic: str, partition: int, ledger: str, after: int) -> None:
+    def __init__(
+        self, kafka: Kafka, topic: str, partition: int, ledger: str, after: int, open_ones: "set[Subscription]"
+    ) -> None:
         self.ledger = ledger
         self.after = after
         """The sequence of the last event that was given."""
         self._reader = Reader(kafka, topic, partition)
         self._placed = False
         self._held: deque[Event] = deque()
+        self._open_ones = open_ones
+        open_ones.add(self)
 
     def __aiter__(self) -> Self:
         return self
@@ -74,8 +79,12 @@ class Subscription:
             yield page
 
     async def close(self) -> None:
-        """End the iteration, and let go of connections. The client does it for all its subscriptions when it ends."""
+        """End the iteration, and let go of connections. The client does it for all its subscriptions when it ends.
+
+        A loop that is left does not do it, for it may be gone on with: `async with` does.
+        """
         await self._reader.close()
+        self._open_ones.discard(self)
 
     async def __aenter__(self) -> Self:
         return self
