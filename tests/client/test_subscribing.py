@@ -179,6 +179,21 @@ async def test_a_loop_that_is_left_ends_with_its_subscription(kafka: str, topics
     assert still_there() is not None
 
 
+async def test_what_is_closed_while_it_connects_connects_no_more(client: Client) -> None:
+    subscription = client.subscribe("main")
+
+    async def first() -> list[int]:
+        return [one.sequence async for one in subscription]
+
+    coming = asyncio.create_task(first())
+    await asyncio.sleep(0.001)
+    assert subscription._reader._consumer is None
+    await subscription.close()
+
+    assert await coming == []
+    assert subscription._reader._consumer is None
+
+
 async def test_what_cannot_be_subscribed_to_is_said_at_once(kafka: str, prefix: str, client: Client) -> None:
     with pytest.raises(ValueError, match="a-z"):
         client.subscribe("No Ledger")

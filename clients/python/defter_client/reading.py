@@ -143,8 +143,7 @@ class Reader:
         self._heard_at, self._suspect = asyncio.get_running_loop().time(), there_is
 
     async def _opened(self) -> Any:
-        if self._closed:
-            raise Closed(f"{self} was closed")
+        self._raise_if_closed()
         if self._consumer is None:
             # Without a group: nothing is kept in Kafka about how far it was read, for the caller knows.
             consumer = AIOKafkaConsumer(
@@ -152,6 +151,9 @@ class Reader:
             )
             try:
                 await consumer.start()
+                # Whoever closed it meanwhile found no consumer to stop. And aiokafka's tasks end in order once begun.
+                await asyncio.sleep(0)
+                self._raise_if_closed()
             except BaseException:
                 await consumer.stop()
                 raise
@@ -160,6 +162,10 @@ class Reader:
             self._consumer = consumer
             self._heard_at, self._suspect = asyncio.get_running_loop().time(), False
         return self._consumer
+
+    def _raise_if_closed(self) -> None:
+        if self._closed:
+            raise Closed(f"{self} was closed")
 
     def _named(self, error: BaseException) -> Away | Unexpected:
         if isinstance(error, OffsetOutOfRangeError):
