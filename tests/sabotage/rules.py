@@ -143,9 +143,9 @@ RULE_FAULTS: Final = (
     Fault(
         "a hold whose time has come stays open",
         "domain/expiries.py",
-        "bisect_right(self._all, at,",
-        "bisect_left(self._all, at,",
-        ("tests/domain/test_holds.py", VECTORS),
+        "while self.first <= at and",
+        "while self.first < at and",
+        ("tests/domain/test_holds.py", "tests/domain/test_expiries.py"),
     ),
     Fault(
         "an ad gives more than its limit",
