@@ -31,7 +31,7 @@ SERVERS = pytest.StashKey[Servers]()
 CI = os.environ.get("CI") == "true"
 
 MEMORY = Path("/dev/shm")
-# Bytes, generously: a tenth of the first was seen to be written, and half of the second taken.
+# Bytes that must be free for what tests write, of which a tenth was seen in use, and for processes beside that.
 FILES = 3 * 2**30
 PROCESSES = 3 * 2**30
 
@@ -122,7 +122,7 @@ def has_room(memory: Path) -> bool:
     """Tell whether what tests write, servers' data above all, may be kept in memory.
 
     Processes are killed here and machines are not, so where files lie is no part of what is shown; and some hundred
-    databases are made and dropped, which takes a disk half of the suite's time.
+    databases are made and dropped: on a disk, tests that have one take twice as long.
     """
     if not memory.is_dir() or os.statvfs(memory).f_flag & os.ST_NOEXEC:
         return False
