@@ -26,9 +26,9 @@ COMPILE := CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/pip-compile --quiet
 # imports, which is half of its start.
 export PYTHONDONTWRITEBYTECODE :=
 
-# Workers for the tests: one more than cores, for many tests wait for a server that was killed. A file stays together, for
-# what its tests share; the longest are not left to the end.
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
+# Workers for the tests: one a core. One more ends a fifth sooner, and what tests tell of times suffers. A file stays
+# together, for what its tests share; the longest are not left to the end.
+WORKERS ?= auto
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint bench sabotage schemas asyncapi requirements upgrade clean
