@@ -23,7 +23,7 @@ from typing import Final, NamedTuple
 import click
 
 from services.errors import Away, Unexpected, WrongSetting
-from services.interpreter import hand_over_soon
+from services.interpreter import tune
 
 NO: Final = 1
 WRONG_USE: Final = 2
@@ -106,7 +106,7 @@ def main() -> None:
     if "_DEFTER_COMPLETE" in os.environ:
         defter.main(prog_name="defter")
     _stand_in()
-    hand_over_soon()
+    tune()
     sys.exit(run(sys.argv[1:]))
 
 

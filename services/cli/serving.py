@@ -19,7 +19,7 @@ from services import log, metrics
 from services.cli.place import here
 from services.errors import Away, Unexpected, WrongSetting
 from services.health import Health, Page, serving
-from services.interpreter import collect_seldom, hand_over_soon
+from services.interpreter import collect_seldom, tune
 from services.settings import Settings
 from services.supervisor import SUPERVISED
 from services.tallies import Tallies
@@ -53,7 +53,7 @@ def serve(
     import uvloop
 
     collect_seldom()
-    hand_over_soon()
+    tune()
     settings = settings or here()
     log.configure(settings.log, name)
     uvloop.run(_served(name, work, settings, pages or {}, tallies or Tallies()))

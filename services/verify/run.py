@@ -12,7 +12,7 @@ from contextlib import ExitStack, closing
 from multiprocessing.sharedctypes import Synchronized
 from typing import Any, Final, NamedTuple
 
-from services.interpreter import hand_over_soon
+from services.interpreter import tune
 from services.settings import Settings
 from services.verify import stretch, whole
 from services.verify.fault import Fault
@@ -123,7 +123,7 @@ def _all(stretches: list[Stretch], jobs: int, progress: Callable[[int], Any]) ->
 def _begin(count: "Synchronized[int]") -> None:
     global _count  # noqa: PLW0603 - a process of the pool is told once what all of its work shares
     _count = count
-    hand_over_soon()
+    tune()
 
 
 def _work(one: Stretch) -> Found:
