@@ -18,7 +18,7 @@ create table {schema}.posting_lines (
     primary key (place, sequence)
 ) with (toast_tuple_target = 8160, autovacuum_vacuum_insert_threshold = 100000);
 
-alter table {schema}.posting_lines alter lines set storage external;
+alter table {schema}.posting_lines alter lines set storage external, alter lines set statistics 0;
 
 -- What is held of a place from `sequence` on.
 create table {schema}.held_lines (
