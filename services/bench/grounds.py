@@ -55,7 +55,9 @@ def servers(settings: Settings, say: Callable[[str], None]) -> Iterator[Settings
         installation = Installation(Path(tempfile.mkdtemp(prefix="defter-bench-")), keep=False)
         installation.start(say)
         try:
-            yield settings.at(*installation.addresses)
+            lent = settings.at(*installation.addresses)
+            _make_log_files(lent)
+            yield lent
         finally:
             installation.stop()
 
@@ -115,6 +117,20 @@ async def begin_alike(settings: Settings) -> None:
 def _do(settings: Settings, statement: sql.SQL | sql.Composed) -> None:
     with connected(settings) as connection:
         connection.execute(statement)
+
+
+def _make_log_files(settings: Settings) -> None:
+    """Let PostgreSQL make the files of its log that it keeps.
+
+    From then on it writes over them, as any server does that has run for a while. To make one it has to be filled with
+    zeros first, which is as much writing again, and a commit waits for it.
+    """
+    files = "select pg_size_bytes(current_setting('min_wal_size')) / pg_size_bytes(current_setting('wal_segment_size'))"
+    with connected(settings) as connection:
+        for (count,) in connection.execute(files):
+            for _ in range(count):
+                connection.execute("select pg_logical_emit_message(false, 'defter', ''), pg_switch_wal()")
+        connection.execute("checkpoint")
 
 
 def _see_that_durable(settings: Settings) -> None:

@@ -36,7 +36,7 @@ SETTINGS = {
     # after a crash 2 GB are read again in some seconds.
     "max_wal_size": "2GB",
     "checkpoint_timeout": "15min",
-    "min_wal_size": "512MB",  # that much is written over rather than made anew and filled with zeros
+    "min_wal_size": "1GB",  # that much is written over rather than made anew and filled with zeros
     "wal_buffers": "16MB",  # a batch of 2,000 commands fits, so that only its commit waits for the disk
     "io_method": "sync",  # everything read is in memory: PostgreSQL's own I/O processes would only take turns with us
     "jit": "off",  # queries here are short: compiling one costs more than running it
