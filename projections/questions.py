@@ -104,7 +104,7 @@ class Span:
 
 
 # All that is to be known before anything else is asked costs one wake-up of both sides instead of one each. An alias is
-# the present one.
+# that of the account that had it then: else an answer as of a sequence would not be the same for ever.
 _HEADING: Final = """
 select (select generation from read.generations where live), known.sequence, {known_at}, asked.sequence, {asked_at},
        case when %(party)s::text like '@%%'
@@ -112,6 +112,7 @@ select (select generation from read.generations where live), known.sequence, {kn
                    where ledger = %(ledger)s and alias = %(party)s
                      and version = (select version from {schema}.account_versions as last
                                      where last.ledger = named.ledger and last.account = named.account
+                                       and last.sequence <= asked.sequence
                                      order by version desc limit 1))
             else (select account from {schema}.account_versions
                    where ledger = %(ledger)s and account = %(party)s limit 1) end,
@@ -221,7 +222,7 @@ class Questions:
 
         Args:
             ledger: which one.
-            party: the account, by its name or its present alias.
+            party: the account, by its name or the alias that it had then.
             as_of: a sequence; or a time, for the last event that is not after it; or whatever is the last.
         """
         sequence, at = (None, as_of) if isinstance(as_of, str) else (as_of, None)

@@ -255,7 +255,8 @@ class Reads:
         if of.as_of.sequence > sequence:
             raise NotThere(f"ledger {asked.ledger} has come to sequence {sequence}, not to {of.as_of.sequence}")
         if asked.party and not of.account:
-            raise NotThere(f"account {asked.party} does not exist in ledger {asked.ledger}")
+            then = "" if asked.as_of is None else f" as of sequence {of.as_of.sequence}"
+            raise NotThere(f"account {asked.party} does not exist in ledger {asked.ledger}{then}")
 
 
 def _shown(line: Line, of_unit: Balance) -> Shown:

@@ -97,6 +97,26 @@ async def test_an_account_may_be_named_by_its_present_alias(reads: Reads) -> Non
             await reads.balances(name, alias)
 
 
+async def test_as_of_a_sequence_an_alias_is_that_of_the_account_that_had_it_then(reads: Reads) -> None:
+    ledgers: dict[str, Ledger] = {}
+    ever: set[tuple[str, str]] = set()
+    moved = 0
+    for event in events():
+        ledger = ledgers.setdefault(event.ledger, Ledger(event.ledger))
+        before = dict(ledger.aliases)
+        apply(ledger, event)
+        ever.update((ledger.name, alias) for alias in ledger.aliases)
+        if ledger.aliases != before:
+            moved += len(before.keys() - ledger.aliases.keys())
+            for _, alias in (one for one in ever if one[0] == ledger.name):
+                if owner := ledger.aliases.get(alias):
+                    assert (await reads.balances(ledger.name, alias, event.sequence)).account == owner.name
+                else:
+                    with pytest.raises(NotThere, match=f"as of sequence {event.sequence}$"):
+                        await reads.balances(ledger.name, alias, event.sequence)
+    assert moved
+
+
 async def test_a_statement_shows_postings_in_order_with_their_states(reads: Reads) -> None:
     for name, ledger in list(folded(events()).items())[::5]:
         for account in ledger.accounts:
