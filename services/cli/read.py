@@ -56,7 +56,7 @@ def balance(account: str, **said: Any) -> None:
     ledger, found = ask(
         how.ledger, lambda reads, of: reads.balances(of, account, how.as_of), how.timeout_s, how.min_sequence
     )
-    if _as_data(how, rows.BALANCE_NAMES, rows.balance_lines(ledger, found)):
+    if _as_data(how, rows.BALANCE_NAMES, rows.balance_lines(ledger, found), _then(ledger, found.as_of)):
         return
     if found.balances:
         screen.table([Column("unit"), *map(amount, rows.BALANCE)], rows.balance_rows(found))
@@ -93,7 +93,7 @@ def statement(account: str, unit: str | None, count: int | None, after: Any, eve
     ledger, found = ask(
         how.ledger, lambda reads, of: _statement(reads, of, account, **which), how.timeout_s, how.min_sequence
     )
-    if _as_data(how, rows.POSTING_NAMES, rows.posting_lines(ledger, found)):
+    if _as_data(how, rows.POSTING_NAMES, rows.posting_lines(ledger, found), _then(ledger, found.as_of)):
         return
     titles = [Column("id"), Column("at"), Column("kind"), Column("unit"), amount("amount"), amount("in whole units")]
     titles += [amount("balance"), amount("in whole units"), Column("state"), Column("command")]
@@ -173,7 +173,7 @@ def accounts(**said: Any) -> None:
     ledger, found = ask(
         how.ledger, lambda reads, of: _every_account(reads, of, how.as_of), how.timeout_s, how.min_sequence
     )
-    if _as_data(how, rows.ACCOUNT_NAMES, rows.account_lines(ledger, found)):
+    if _as_data(how, rows.ACCOUNT_NAMES, rows.account_lines(ledger, found), _then(ledger, found.as_of)):
         return
     titles = [Column("account"), Column("type"), Column("policy"), amount("floor"), Column("state"), amount("version")]
     screen.table([*titles, Column("alias"), Column("book"), Column("flags")], rows.account_rows(found))
@@ -195,7 +195,7 @@ def holds(account: str | None, ended: bool, **said: Any) -> None:
     ledger, found = ask(
         how.ledger, lambda reads, of: _every_hold(reads, of, account, ended, how.as_of), how.timeout_s, how.min_sequence
     )
-    if _as_data(how, rows.HOLD_NAMES, rows.hold_lines(ledger, found)):
+    if _as_data(how, rows.HOLD_NAMES, rows.hold_lines(ledger, found), _then(ledger, found.as_of)):
         return
     titles = [Column("hold"), Column("state"), Column("source"), Column("destination"), Column("unit")]
     titles += [amount("remaining"), amount("in whole units"), amount("of"), Column("expires at")]
@@ -215,7 +215,7 @@ def trial_balance(**said: Any) -> None:
     ledger, found = ask(
         how.ledger, lambda reads, of: reads.trial_balance(of, how.as_of), how.timeout_s, how.min_sequence
     )
-    if not _as_data(how, rows.SUM_NAMES, rows.sum_lines(ledger, found)):
+    if not _as_data(how, rows.SUM_NAMES, rows.sum_lines(ledger, found), _then(ledger, found.as_of)):
         screen.table([Column("unit"), *map(amount, rows.SUMS)], rows.sum_rows(found))
         _as_of(ledger, found.as_of)
         screen.hint(f"defter accounts{_option(how.ledger)}")
@@ -224,16 +224,16 @@ def trial_balance(**said: Any) -> None:
         raise click.exceptions.Exit(NO)
 
 
-def _as_data(how: How, names: Sequence[str], lines: Iterable[Mapping[str, Any]]) -> bool:
-    """Print lines as JSON or CSV, and return whether one of them was asked for."""
+def _as_data(how: How, names: Sequence[str], lines: Iterable[Mapping[str, Any]], then: str) -> bool:
+    """Print lines as JSON or CSV, and return whether one of them was asked for. Of none, stderr says as of when."""
     if how.as_json and how.as_csv:
         raise click.UsageError("--json and --csv are two forms of the same: say one")
-    if how.as_csv:
-        screen.csv(names, lines)
-    elif how.as_json:
-        for line in lines:
-            screen.line(line)
-    return how.as_json or how.as_csv
+    if not (how.as_json or how.as_csv):
+        return False
+    shown = screen.csv(names, lines) if how.as_csv else screen.lines(lines)
+    if not shown:
+        screen.tell(f"nothing: {then}")
+    return True
 
 
 async def _statement(reads: "Reads", ledger: str, account: str, **which: Any) -> "Statement":
@@ -272,8 +272,11 @@ def _listed(numbers: Iterable[int]) -> str:
 
 
 def _as_of(ledger: str, standing: "Standing", account: str | None = None) -> None:
-    when = standing.at or "before anything happened"
-    screen.say(f"{account + ' in ' if account else ''}{ledger}, as of sequence {standing.sequence}, {when}")
+    screen.say(f"{account + ' in ' if account else ''}{_then(ledger, standing)}")
+
+
+def _then(ledger: str, standing: "Standing") -> str:
+    return f"{ledger}, as of sequence {standing.sequence}, {standing.at or 'before anything happened'}"
 
 
 def _option(said: str | None) -> str:

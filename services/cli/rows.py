@@ -26,7 +26,7 @@ POSTING_NAMES: Final = (
 )
 ACCOUNT_NAMES: Final = (
     *("ledger", "account", "account_type", "policy", "floor", "state", "version", "sequence", "alias", "book", "flags"),
-    *("as_of",),
+    *("as_of", "as_of_time"),
 )
 HOLD_NAMES: Final = (
     *("ledger", "hold", "sequence", "kind", "book", "expires_at", "state", "changed", "source", "destination", "unit"),
@@ -118,7 +118,7 @@ def account_lines(ledger: str, found: Accounts) -> Iterator[Line]:
     for one in found.accounts:
         floor = None if one.floor is None else str(one.floor)
         said = {name: getattr(one, name) for name in _ACCOUNT}
-        yield {"type": "account", "ledger": ledger, **said, "floor": floor, "as_of": found.as_of.sequence}
+        yield {"type": "account", "ledger": ledger, **said, "floor": floor} | _then(found)
 
 
 def hold_rows(found: Holds) -> Iterator[Row]:
@@ -171,4 +171,8 @@ def sum_lines(ledger: str, found: TrialBalance) -> Iterator[Line]:
 
 
 def _standing(found: Balances | Statement | Holds | TrialBalance, unit: str) -> Line:
-    return {"scale": found.scales.get(unit), "as_of": found.as_of.sequence, "as_of_time": found.as_of.at}
+    return {"scale": found.scales.get(unit)} | _then(found)
+
+
+def _then(found: Accounts | Balances | Statement | Holds | TrialBalance) -> Line:
+    return {"as_of": found.as_of.sequence, "as_of_time": found.as_of.at}

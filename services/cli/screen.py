@@ -67,14 +67,26 @@ def line(data: Any) -> None:
     click.echo(data if isinstance(data, bytes) else msgspec.json.encode(data))
 
 
-def csv(names: Sequence[str], lines: Iterable[Mapping[str, Any]]) -> None:
-    """Print lines as comma-separated values, under their names; a list is one value, parted by spaces."""
+def lines(data: Iterable[Any]) -> int:
+    """Print JSON objects, each on a line of its own, and return how many."""
+    count = 0
+    for one in data:
+        line(one)
+        count += 1
+    return count
+
+
+def csv(names: Sequence[str], lines: Iterable[Mapping[str, Any]]) -> int:
+    """Print lines as comma-separated values under their names, and return how many. A list is parted by spaces."""
     from csv import DictWriter
 
     writer = DictWriter(sys.stdout, names, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
+    count = 0
     for one in lines:
         writer.writerow({name: _cell(value) for name, value in one.items()})
+        count += 1
+    return count
 
 
 def hint(*commands: str) -> None:

@@ -29,6 +29,7 @@ def test_reading_back_what_was_so(defter: Program, ledger: str) -> None:
     assert defter.json("statement", "alice", "--after", "5.1", *of) == postings[1:]
     assert (sums["debits"], sums["credits"], sums["balance"]) == ("1250", "1250", "0")
     assert [one["account"] for one in accounts] == ["alice", "bob", "world"]
+    assert [(one["as_of"], one["as_of_time"]) for one in accounts] == [(6, now["as_of_time"])] * 3
 
 
 def test_what_is_listed_is_data_too_as_of_any_moment(defter: Program, ledger: str) -> None:
@@ -47,6 +48,7 @@ def test_what_is_listed_is_data_too_as_of_any_moment(defter: Program, ledger: st
     assert (held["hold"], held["remaining"], held["state"], held["as_of"]) == ("hold", "40", "open", 7)
     assert (ended["remaining"], ended["state"], ended["changed"]) == ("0", "released", 8)
     assert defter.json("holds", *of) == []
+    assert re.fullmatch(rf"nothing: {ledger}, as of sequence 9, 20.*Z\n", defter.run("holds", "--json", *of).stderr)
     assert (shown["movements"][0]["reversed"], shown["reversals"]) == ("250", [9])
     assert (then["movements"][0]["reversed"], then["reversals"]) == ("0", [])
     assert (shown["as_of"], then["as_of"]) == (9, 8)
