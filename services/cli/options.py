@@ -116,10 +116,10 @@ class WithAmount(click.Command):
 
 
 class Seconds(click.FloatRange):
-    """A time to wait: more than nothing, and no more than PostgreSQL can count."""
+    """A time to wait: more than nothing or at least so long, and no more than PostgreSQL can count."""
 
-    def __init__(self) -> None:
-        super().__init__(0, 1_000_000, min_open=True)
+    def __init__(self, least: int = 0) -> None:
+        super().__init__(least, 1_000_000, min_open=not least)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the seconds. Fails, with exit 2, where it is none or too many."""

@@ -16,7 +16,7 @@ commands = click.Group()
 
 
 @commands.command(epilog=options.example("defter snapshot", "defter snapshot --every 3600"))
-@click.option("--every", type=click.FloatRange(1), metavar="SECONDS", help="Again and again, until Ctrl-C.")
+@click.option("--every", type=options.Seconds(1), metavar="SECONDS", help="Again and again, until Ctrl-C.")
 @options.as_json
 @options.timeout
 def snapshot(every: float | None, as_json: bool, timeout_s: float) -> None:

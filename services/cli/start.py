@@ -7,6 +7,8 @@ from services.cli.place import here, insisting, kafka_within, wait_for
 
 commands = click.Group()
 
+_MOST_PARTITIONS = 10_000
+
 
 @commands.command(epilog=options.example("defter demo"))
 def demo() -> None:
@@ -35,7 +37,7 @@ def dev(reset: bool) -> None:
 
 
 @commands.command("setup", epilog=options.example("defter setup", "defter setup --partitions 4"))
-@click.option("--partitions", type=click.IntRange(1), metavar="N", help="How many, for ever (1).")
+@click.option("--partitions", type=click.IntRange(1, _MOST_PARTITIONS), metavar="N", help="How many, for ever (1).")
 @click.option("--accept-topics", is_flag=True, help="Take the topics as they are now, though others were known before.")
 @options.as_json
 @options.timeout

@@ -223,5 +223,10 @@ def _connected(dsn: str) -> Iterator[psycopg.Connection[Any]]:
             f"PostgreSQL refuses: {error.diag.message_primary}",
             "run `defter setup` as a user who may create roles and schemas",
         ) from error
+    except psycopg.errors.OutOfMemory as error:
+        raise Unexpected(
+            "PostgreSQL has no room for the locks of so many tables; nothing was changed",
+            "raise its max_locks_per_transaction, or take fewer partitions",
+        ) from error
     except psycopg.Error as error:
         raise answers.meaning(error) from error

@@ -3,12 +3,15 @@
 import secrets
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from services.dev import ports
+from services.dev.postgres import Postgres
 from services.errors import Away, Unexpected
 from services.journal.postgres import PostgresJournal
 from services.migrations import NEWEST, allow_read_models, check, migrate
@@ -30,6 +33,20 @@ def test_setup_makes_the_tables_of_the_shards_that_it_is_given(database: str) ->
     assert {name for name in tables(database) if name.startswith("shard_")} == {
         "shard_0_events", "shard_0_ids", "shard_3_events", "shard_3_ids",
     }  # fmt: skip
+
+
+def test_more_shards_than_postgresql_can_lock_are_refused_and_nothing_is_changed(tmp_path: Path) -> None:
+    server = Postgres(tmp_path / "narrow", ports.pick(), trash=tmp_path / "narrow")
+    server.settings |= {"max_connections": "10", "max_locks_per_transaction": "10"}
+    server.run()
+    try:
+        with pytest.raises(Unexpected, match="no room for the locks") as refused:
+            migrate(server.dsn(), range(200))
+
+        assert "max_locks_per_transaction" in refused.value.remedy
+        assert tables(server.dsn()) == set()
+    finally:
+        server.stop_at_once()
 
 
 def test_setup_again_does_nothing(database: str) -> None:
