@@ -34,7 +34,7 @@ from tests.services.stage import Calm
 
 PARTITIONS: Final = 3
 EXAMPLES: Final = ROOT / "docs" / "examples"
-SUBSCRIBERS: Final = ("java", "typescript")
+LANGUAGES: Final = ("java", "typescript")
 
 
 async def works(settings: Settings, stop: threading.Event, ready: threading.Event) -> None:
@@ -121,12 +121,12 @@ def test_every_command_of_the_page_prints_what_the_page_says(
         assert (code, command.told(lines)) == (0, True), (command.line, command.text, code, lines)
 
 
-@pytest.mark.parametrize("language", SUBSCRIBERS)
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_a_subscriber_that_is_killed_and_told_twice_counts_once_and_stops_at_a_gap(
     language: str, settings: Settings, environment: dict[str, str], tmp_path: Path
 ) -> None:
     ledger, kept = f"killed-{language}", tmp_path / "balances.json"
-    follow = subscriber(language, ledger, kept, environment, tmp_path)
+    follow = example(language, "Subscriber", environment, tmp_path, ledger, str(kept))
     publish(settings, Topics(settings.prefix).commands, ledger, orders(ledger))
 
     with subprocess.Popen(follow, env=environment, cwd=tmp_path) as killed:
@@ -148,6 +148,27 @@ def test_a_subscriber_that_is_killed_and_told_twice_counts_once_and_stops_at_a_g
     }
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_an_order_without_an_id_is_not_sent_for_it_would_be_for_ever(
+    language: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    file = tmp_path / "orders.csv"
+    file.write_text("order-1,bank,alice,QAZ,1\norder 2,bank,alice,QAZ,1\n")
+
+    told = subprocess.run(
+        example(language, "Producer", environment, tmp_path, "nowhere", str(file)),
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=PATIENTLY_S,
+        check=False,
+    )
+
+    assert (told.returncode, told.stdout) == (1, "")
+    assert "no id of a command: order 2" in told.stderr
+
+
 ORDERS: Final = 20
 LAST: Final = 3 + ORDERS
 LARGE: Final = 2**53 + 1
@@ -165,17 +186,18 @@ def orders(ledger: str) -> list[bytes]:
     return [json.dumps(line | {"ledger": ledger}).encode() for line in lines]
 
 
-def subscriber(language: str, ledger: str, kept: Path, environment: dict[str, str], where: Path) -> list[str]:
-    """Give the command line of a subscriber that never ends by itself."""
+def example(language: str, program: str, environment: dict[str, str], where: Path, *arguments: str) -> list[str]:
+    """Give the command line of an example, with all that it needs put in place."""
     if language == "java":
         jars = Path(environment["HOME"]) / ".cache" / "defter" / "kafka"
-        return ["java", "-cp", f"{jars}/*", str(EXAMPLES / "java" / "Subscriber.java"), ledger, str(kept)]
-    for name in ("package.json", "package-lock.json", "subscriber.ts"):
+        return ["java", "-cp", f"{jars}/*", str(EXAMPLES / "java" / f"{program}.java"), *arguments]
+    script = f"{program.lower()}.ts"
+    for name in ("package.json", "package-lock.json", script):
         shutil.copy(EXAMPLES / "typescript" / name, where)
     subprocess.run(
         ["npm", "ci", "--omit=optional", "--ignore-scripts", "--silent"], env=environment, cwd=where, check=True
     )
-    return ["node", "subscriber.ts", ledger, str(kept)]
+    return ["node", script, *arguments]
 
 
 def until_kept(kept: Path, running: "subprocess.Popen[bytes]") -> None:

@@ -53,8 +53,14 @@ public class Producer {
         }
     }
 
-    /** What one line asks for. The amount stays the text that it is: a double would be rounded above 2^53. */
+    /**
+     * What one line asks for. The amount stays the text that it is: a double would be rounded above 2^53. An outcome is
+     * told under the command's id: without one, an order would be sent for ever.
+     */
     static String command(String ledger, String[] order) {
+        if (!order[0].matches("[!-~]{1,128}")) {
+            throw new IllegalArgumentException("no id of a command: " + order[0]);
+        }
         var command = JSON.createObjectNode().put("type", "transfer.v1").put("id", order[0]).put("ledger", ledger);
         command.putArray("movements").addObject()
                 .put("source", order[1]).put("destination", order[2]).put("unit", order[3]).put("amount", order[4]);

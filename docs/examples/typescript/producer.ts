@@ -21,6 +21,8 @@ const kafka = { clientId: 'orders', bootstrapBrokers: (process.env.DEFTER_KAFKA 
 /** What one line asks for. The amount stays the text that it is: a number would be rounded above 2^53. */
 function command (line: string): [id: string, json: string] {
   const [id, source, destination, unit, amount] = line.split(',')
+  // An outcome is told under the command's id: without one, an order would be sent for ever.
+  if (!/^[!-~]{1,128}$/.test(id)) throw new Error(`no id of a command: ${id}`)
   return [id, JSON.stringify({ type: 'transfer.v1', id, ledger, movements: [{ source, destination, unit, amount }] })]
 }
 
