@@ -3,7 +3,8 @@
     run           all of it: divided among processes, put together again
     fault         what is found wrong, and by which check
 
-    whole         a shard: positions without holes, no id too many, and how it is divided
+    whole         a shard: positions without holes, and how it is divided
+    ids           whether the id of every command leads to its event, and none elsewhere
     stretch       ledgers one after the other: the work of one process
     audit         one ledger, event by event: sequences, columns, seals, totals, sums, floors, holds
     registers     what else its events leave behind: units, books, refusals, times, holds, ads

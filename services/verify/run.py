@@ -6,15 +6,17 @@ however the work was divided.
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
 from multiprocessing.sharedctypes import Synchronized
 from typing import Any, Final, NamedTuple
+from uuid import UUID
 
 from services.interpreter import tune
 from services.settings import Settings
-from services.verify import stretch, whole
+from services.verify import ids, stretch, whole
 from services.verify.fault import Fault
 from services.verify.moment import Moment
 from services.verify.stretch import Found, Stretch
@@ -22,9 +24,13 @@ from services.verify.stretch import Found, Stretch
 Progress = Callable[[int, int], None]
 """Told how many events have come, and how many there are."""
 
+_Place = tuple[int, UUID]
+"""Which stretch: of which shard, and where it begins."""
+
 _PARTS_A_JOB: Final = 4
 _WORTH_SHARING: Final = 50_000
 _ENDLESS: Final = 2**63
+_KEY_BITS: Final = 62
 _LOOK_EVERY_S: Final = 0.25
 
 _count: "Synchronized[int]"
@@ -71,17 +77,30 @@ def verify(
         size = max(total // (jobs * _PARTS_A_JOB), 1) if jobs > 1 else _ENDLESS
         sources = zip(shards, moments, reads, strict=True)
         stretches = [one for source in sources for one in _stretches(settings, partitions, *source, size)]
-        found = list(_all(stretches, jobs, lambda events: progress and progress(events, total)))
-        faults = [fault for _, part in found for fault in part.faults]
+        # PostgreSQL looks for holes while others audit.
+        thread = stack.enter_context(ThreadPoolExecutor(1))
+        holes = [thread.submit(list, whole.positions(moment, shard)) for shard, moment in enumerate(moments)]
+
+        def found(some: list[Stretch]) -> dict[_Place, Found]:
+            return dict(_all(some, jobs, lambda events: progress and progress(events, total)))
+
+        key = secrets.randbits(_KEY_BITS)
+        parts = found([one._replace(key=key) for one in stretches])
+        unlike = {
+            shard for shard, moment in enumerate(moments) if ids.sum_of_all(moment, shard, key) != _ids(parts, shard)
+        }
+        parts |= found([one for one in stretches if one.shard in unlike])
+        faults = [fault for part in parts.values() for fault in part.faults]
         for shard, moment in enumerate(moments):
-            used = sum(part.ids for one, part in found if one.shard == shard)
-            faults += _of_the_whole(moment, shard, used, {fault.ledger for fault in faults})
-    return _together(partitions, [part for _, part in found], faults)
+            faults += _news(holes[shard].result(), faults)
+            if shard in unlike:
+                faults += _news(ids.too_many(moment, shard, _ids(parts, shard)), faults)
+    ledgers, events = sum(part.ledgers for part in parts.values()), sum(part.events for part in parts.values())
+    return Verified(partitions, ledgers, events, sorted(faults, key=lambda fault: fault.place))
 
 
-def _together(shards: int, parts: list[Found], faults: list[Fault]) -> Verified:
-    ledgers, events = sum(part.ledgers for part in parts), sum(part.events for part in parts)
-    return Verified(shards, ledgers, events, sorted(faults, key=lambda fault: fault.place))
+def _ids(parts: dict[_Place, Found], shard: int) -> int:
+    return sum(part.ids for place, part in parts.items() if place[0] == shard)
 
 
 def _opened(stack: ExitStack, dsn: str) -> Moment:
@@ -98,8 +117,8 @@ def _stretches(
         yield Stretch(shard, partitions, first, last, settings.database(shard), snapshot, read_dsn, read_snapshot)
 
 
-def _all(stretches: list[Stretch], jobs: int, progress: Callable[[int], Any]) -> Iterator[tuple[Stretch, Found]]:
-    if jobs == 1 or len(stretches) == 1:
+def _all(stretches: list[Stretch], jobs: int, progress: Callable[[int], Any]) -> Iterator[tuple[_Place, Found]]:
+    if jobs == 1 or len(stretches) <= 1:
         done = 0
 
         def come(events: int) -> None:
@@ -107,17 +126,21 @@ def _all(stretches: list[Stretch], jobs: int, progress: Callable[[int], Any]) ->
             done += events
             progress(done)
 
-        yield from ((one, stretch.verify(one, come)) for one in stretches)
+        yield from ((_place(one), stretch.verify(one, come)) for one in stretches)
         return
     context = multiprocessing.get_context("spawn")
     count: Synchronized[int] = context.Value("q", 0)
     with ProcessPoolExecutor(jobs, context, _begin, (count,)) as pool:
-        pending: dict[Future[Found], Stretch] = {pool.submit(_work, one): one for one in stretches}
+        pending = {pool.submit(_work, one): _place(one) for one in stretches}
         while pending:
             done_now, _ = wait(pending, _LOOK_EVERY_S, FIRST_COMPLETED)
             progress(count.value)
             for future in done_now:
                 yield pending.pop(future), future.result()
+
+
+def _place(one: Stretch) -> _Place:
+    return one.shard, one.first
 
 
 def _begin(count: "Synchronized[int]") -> None:
@@ -135,9 +158,10 @@ def _come(events: int) -> None:
         _count.value += events
 
 
-def _of_the_whole(moment: Moment, shard: int, used: int, known: set[str | None]) -> Iterator[Fault]:
-    """Ask what only a whole shard can tell, of ledgers of which no fault is known: what follows of one is no news."""
-    for fault in (*whole.positions(moment, shard), *whole.ids(moment, shard, used)):
-        if fault.ledger not in known and (fault.ledger or not known):
-            known.add(fault.ledger)
+def _news(found: Iterable[Fault], known: Iterable[Fault]) -> Iterator[Fault]:
+    """Give what was found of ledgers of which no fault is known: what follows of one is no news."""
+    ledgers = {fault.ledger for fault in known}
+    for fault in found:
+        if fault.ledger not in ledgers and (fault.ledger or not ledgers):
+            ledgers.add(fault.ledger)
             yield fault

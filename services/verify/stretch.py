@@ -3,7 +3,7 @@
 Ledgers are stored under ids that are spread evenly, and the journal's primary key is ledger and sequence. So a stretch
 is all that lies between two ids, whether its ledger is known or not.
 
-    page of events and seals -> Audit.take -> ids, looked up while the next page is audited
+    page of events and seals -> Audit.take -> ids, summed up or looked up while the next page is audited
     at the sequence that read models have come to -> read_models.compare
 """
 
@@ -11,19 +11,18 @@ import gc
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from hashlib import sha256
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from services.journal import arrays
 from services.journal.recorder import ledger_id, of_shard
 from services.journal.streams import ahead
 from services.kafka.topics import partition_of
 from services.verify import read_models
-from services.verify.audit import Audit, Stored, Used
+from services.verify.audit import Audit, Stored
 from services.verify.fault import Check, Fault
+from services.verify.ids import Ids, sum_of, wrong
 from services.verify.moment import Moment
 from services.verify.read_models import Generation
 
@@ -40,16 +39,6 @@ select uuid_send(originator_id), sequence, seal from journal.seals join journal.
 _LEDGERS: Final = b"""
 select uuid_send(originator_id), name from journal.ledgers where shard = %b and originator_id between %b and %b"""
 
-# The ids that are not as they should be, of those that events used up.
-_IDS: Final = """
-select wanted.number
-  from (select unnest(%b::int4[]) as number, unnest(%b::uuid[]) as key, unnest(%b::uuid[]) as ledger,
-               unnest(%b::int8[]) as sequence, unnest(%b::int8[]) as reverses offset 0) as wanted
-  left join journal.shard_{shard}_ids as ids on ids.key = wanted.key
- where ids.originator_id is distinct from wanted.ledger or ids.sequence <> wanted.sequence
-    or ids.reverses is distinct from wanted.reverses
- order by wanted.number"""
-
 _ROWS: Final = 1000
 _BEYOND: Final = 2**63 - 1
 
@@ -58,6 +47,7 @@ class Stretch(NamedTuple):
     """A stretch of one shard, and where to read it.
 
     `first` and `last` are ids of ledgers, both inclusive. `snapshot` and `read_snapshot` are of the moment to look at.
+    `key` is that of the numbers that stand for ids; without one each id is looked up.
     """
 
     shard: int
@@ -68,10 +58,14 @@ class Stretch(NamedTuple):
     snapshot: str
     read_dsn: str | None = None
     read_snapshot: str = ""
+    key: int | None = None
 
 
 class Found(NamedTuple):
-    """What a stretch holds: how much, and the first fault of each ledger that has one."""
+    """What a stretch holds: how much, and the first fault of each ledger that has one.
+
+    `ids` stands for all ids that events used up; where each was looked up, it is how many.
+    """
 
     ledgers: int
     events: int
@@ -103,26 +97,6 @@ def verify(stretch: Stretch, progress: Callable[[int], None] = lambda _: None) -
         return _Walk(stretch, journal, lookups, reads, thread).walk(progress)
 
 
-class Ids:
-    """The ids that events of several ledgers used up."""
-
-    __slots__ = ("keys", "ledgers", "reverses", "sequences")
-
-    def __init__(self) -> None:
-        self.ledgers: list[str] = []
-        self.keys: list[bytes] = []
-        self.sequences: list[int] = []
-        self.reverses: list[int | None] = []
-
-    def add(self, ledger: str, used: list[Used]) -> None:
-        """Note those of one ledger."""
-        start = f"{ledger}\n".encode()
-        self.keys += [sha256(start + command.encode()).digest()[:16] for command, _, _ in used]
-        self.ledgers += [ledger] * len(used)
-        self.sequences += [sequence for _, sequence, _ in used]
-        self.reverses += [reverses for _, _, reverses in used]
-
-
 class _Walk:
     """One way through a stretch."""
 
@@ -134,13 +108,14 @@ class _Walk:
         self._lookups = lookups
         self._reads = reads
         self._thread = thread
-        self._looking: Future[list[Fault]] | None = None
+        self._looking: Future[int] | None = None
         self._names: dict[bytes, str] = dict(journal.rows(_LEDGERS, (stretch.shard, stretch.first, stretch.last)))
         self._met: set[bytes] = set()
         self._generations = read_models.generations(reads, stretch.shard) if reads else []
         self._audit: Audit | None = None
         self._events = self._ids = 0
         self._faults: dict[str, Fault] = {}
+        self._wrong: list[Fault] = []
 
     def walk(self, progress: Callable[[int], None]) -> Found:
         for rows, seals in ahead(self._pages()):
@@ -151,11 +126,12 @@ class _Walk:
                 # The events of these are behind us, or never were.
                 self._seal_too_many(originator, min(left))
             self._events += len(rows)
-            self._ids += len(ids.keys)
             self._look_up(ids)
             progress(len(rows))
         self._end()
         self._look_up(Ids())
+        for fault in self._wrong:
+            self._fault(fault)
         for originator in self._names.keys() - self._met:
             self._fault(Fault(Check.SEQUENCES, self._names[originator], 1, "the ledger is open, and has no event"))
         return Found(len(self._met), self._events, self._ids, list(self._faults.values()))
@@ -233,24 +209,16 @@ class _Walk:
         self._fault(Fault(Check.SEALS, name, sequence, "it was sealed, and is not there"))
 
     def _look_up(self, ids: Ids) -> None:
-        """Look these ids up while others are audited; see what came of the last ones."""
-        looking, self._looking = self._looking, self._thread.submit(self._wrong, ids) if ids.keys else None
-        for fault in looking.result() if looking else ():
-            self._fault(fault)
+        """Look after these ids while others are audited; see what came of the last ones."""
+        looking, self._looking = self._looking, self._thread.submit(self._looked_up, ids) if ids.keys else None
+        if looking:
+            self._ids += looking.result()
 
-    def _wrong(self, ids: Ids) -> list[Fault]:
-        columns = (
-            arrays.ints(range(len(ids.keys))),
-            arrays.uuids(ids.keys),
-            arrays.uuids([ledger_id(ledger) for ledger in ids.ledgers]),
-            arrays.bigints(ids.sequences),
-            arrays.bigints_or_null(ids.reverses),
-        )
-        detail = "the id of its command is not among the ids, or leads to another event"
-        return [
-            Fault(Check.IDS, ids.ledgers[number], ids.sequences[number], detail)
-            for (number,) in self._lookups.rows(of_shard(_IDS, self._stretch.shard), columns)
-        ]
+    def _looked_up(self, ids: Ids) -> int:
+        if self._stretch.key is not None:
+            return sum_of(self._lookups, ids, self._stretch.key)
+        self._wrong += wrong(self._lookups, self._stretch.shard, ids)
+        return len(ids.keys)
 
     def _fault(self, fault: Fault) -> None:
         """Keep the first fault of a ledger."""

@@ -1,4 +1,4 @@
-"""What is asked of a shard as a whole: its positions, its ids, and how it is divided among processes."""
+"""What is asked of a shard as a whole: its positions, and how it is divided among processes."""
 
 from collections.abc import Iterator
 from typing import Final, NamedTuple
@@ -25,19 +25,6 @@ select originator_id, originator_version, before, after
    and not exists (select from journal.seals
                     where (seals.originator_id, seals.sequence) = (neighbours.originator_id, originator_version))
  order by before limit 1000"""
-
-_COUNT: Final = "select count(*) from journal.shard_{shard}_ids"
-
-# An id that leads to no event, to one that no command brought about, or to one that another id leads to.
-_TOO_MANY: Final = """
-select ids.originator_id, ids.sequence
-  from journal.shard_{shard}_ids as ids
-  left join journal.shard_{shard}_events as events
-    on events.originator_id = ids.originator_id and events.originator_version = ids.sequence
- where events.topic is null or events.topic = 'hold-expired.v1'
- union all
-select originator_id, sequence from journal.shard_{shard}_ids group by originator_id, sequence having count(*) > 1
- limit 1000"""
 
 _LOWEST: Final = UUID(int=0)
 _HIGHEST: Final = UUID(int=2**128 - 1)
@@ -67,23 +54,6 @@ def positions(moment: Moment, shard: int) -> Iterator[Fault]:
     for originator, sequence, before, after in moment.rows(of_shard(_HOLES, shard)):
         detail = f"position {after} follows on {before}, in the middle of what was stored together"
         yield Fault(Check.POSITIONS, name_of(moment, originator), sequence, detail)
-
-
-def ids(moment: Moment, shard: int, used: int) -> Iterator[Fault]:
-    """Find ids that no event used up. Raises `Away`.
-
-    Args:
-        moment: where to look.
-        shard: which.
-        used: how many events used one up; each was looked for.
-    """
-    ((count,),) = moment.rows(of_shard(_COUNT, shard))
-    if count == used:
-        return
-    for originator, sequence in moment.rows(of_shard(_TOO_MANY, shard)):
-        detail = "an id leads here, and no such command brought this about"
-        yield Fault(Check.IDS, name_of(moment, originator), sequence, detail)
-    yield Fault(Check.IDS, None, None, f"shard {shard} has {count} ids, and its events used up {used}")
 
 
 def name_of(moment: Moment, originator: UUID) -> str:

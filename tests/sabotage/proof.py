@@ -25,6 +25,13 @@ PROOF_FAULTS: Final = (
         (VERIFY,),
     ),
     Fault(
+        "verify passes over two ids that are exchanged",
+        "services/verify/ids.py",
+        "uuid_hash_extended(key, hashint8extended(sequence,",
+        "uuid_hash_extended(key, 1)::numeric + (hashint8extended(sequence,",
+        ("tests/services/test_verify.py::test_an_id_that_leads_elsewhere_is_found_where_nothing_else_is_wrong",),
+    ),
+    Fault(
         "verify passes over a floor that is broken",
         "services/verify/audit.py",
         "            if least is not None and place.credits - place.debits - place.held < least:\n"

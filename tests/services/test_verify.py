@@ -255,6 +255,43 @@ def test_what_was_tampered_with_is_found_and_named(
         assert sequence - 12 <= fault.sequence <= sequence + 1, str(fault)
 
 
+EXCHANGED = Tampering(
+    "two ids exchanged",
+    PLAIN,
+    (f"update {IDS} set sequence = 2 * <n> + 1 - sequence where {OF} and sequence in (<n>, <n> + 1)",),
+    "ids",
+)
+OF_IDS = [*(one for one in TAMPERINGS if one.check == "ids"), EXCHANGED]
+
+
+@pytest.fixture(scope="module")
+def calm(installation: Addresses, superuser: psycopg.Connection) -> Iterator[Past]:
+    """A journal in which nothing is wrong, and a copy of its ids."""
+    name = f"t_{secrets.token_hex(6)}"
+    superuser.execute(f"create database {name}".encode())
+    past = Past(installation.database.rpartition("/")[0] + f"/{name}")
+    asyncio.run(past.happen([UNTOUCHED], steps=7, seed=74))
+    with psycopg.connect(past.dsn, autocommit=True) as owner:
+        owner.execute(f"create table public.right_ones as table {IDS}".encode())
+    yield past
+    superuser.execute(f"drop database {name} with (force)".encode())
+
+
+@pytest.mark.parametrize("tampering", OF_IDS, ids=[one.what for one in OF_IDS])
+def test_an_id_that_leads_elsewhere_is_found_where_nothing_else_is_wrong(calm: Past, tampering: Tampering) -> None:
+    sequence = event_of(calm.rows(), UNTOUCHED, tampering)
+    assert verified(calm).faults == []
+
+    tamper(calm, UNTOUCHED, sequence, tampering)
+    faults = verified(calm).faults
+    with psycopg.connect(calm.dsn, autocommit=True) as owner:
+        owner.execute(f"delete from {IDS}".encode())
+        owner.execute(f"insert into {IDS} table public.right_ones".encode())
+
+    named = [fault for fault in faults if fault.ledger == UNTOUCHED]
+    assert [(fault.check, fault.sequence) for fault in named] == [("ids", sequence)]
+
+
 def test_what_was_not_tampered_with_is_not_named(found: dict[str | None, Fault]) -> None:
     assert {name for name in found if name in CASES or name == UNTOUCHED} == set(CASES)
 
