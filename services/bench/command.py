@@ -18,6 +18,7 @@ from services.bench.grounds import servers
 from services.bench.options import Options
 from services.bench.sampling import dearest
 from services.bench.surroundings import surroundings
+from services.cli.options import Seconds
 from services.settings import Settings
 
 PARTS: Final = ("writer", "publisher", "projector", "decide")
@@ -37,7 +38,7 @@ Example:
 @click.option(
     "--rate", type=click.IntRange(1), default=1000, metavar="N", help="Commands a second, for latency (1,000)."
 )
-@click.option("--seconds", type=click.FloatRange(0, min_open=True), default=20.0, help="Of latency and lone (20).")
+@click.option("--seconds", type=Seconds(), default=20.0, help="Of latency and lone (20).")
 @click.option("--repeat", type=click.IntRange(1), default=3, metavar="N", help="How often each is measured (3).")
 @click.option(
     "--partitions",

@@ -93,7 +93,7 @@ def list_letters(
         for one in shown:
             screen.line(letters.line(one))
         return
-    letters.table(shown)
+    letters.table(shown, None if every else count or _LAST)
     letters.hints(shown)
 
 

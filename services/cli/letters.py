@@ -23,8 +23,8 @@ _MOST_SHOWN: Final = 4000
 """Characters of a value, on a terminal or in a pipe."""
 
 
-def table(shown: Sequence[Kept]) -> None:
-    """Print letters, one a row, and how many there are of each reason."""
+def table(shown: Sequence[Kept], most: int | None) -> None:
+    """Print letters, one a row, and how many of those shown there are of each reason; `most` is how many may be."""
     columns = [Column("place"), Column("at"), Column("reason"), Column("key"), amount("bytes"), Column("sent again")]
     rows = []
     for one in shown:
@@ -36,7 +36,9 @@ def table(shown: Sequence[Kept]) -> None:
         screen.table([*columns, Column("detail")], rows)
     pending = Counter(one.letter.reason for one in shown if not one.redriven)
     told = ", ".join(f"{count} {reason}" for reason, count in sorted(pending.items()))
-    screen.say(f"{len(shown)} dead letters, not sent again: {told or 'none'}")
+    screen.say(f"{screen.count_of(len(shown), 'dead letter')}, not sent again: {told or 'none'}")
+    if len(shown) == most:
+        screen.say(f"the last {most}; --count N shows more of them, --all every one")
 
 
 def show(one: Kept) -> None:
@@ -123,7 +125,9 @@ def hints(shown: Sequence[Kept]) -> None:
 def _remedies(reason: DeadReason, one: Kept) -> list[str]:
     match reason:
         case DeadReason.KEY_MISMATCH:
-            return [f"defter dead-letters redrive {one.place}   # to the ledger that it names, whatever its key"]
+            would = again(one)
+            to = would.ledger if isinstance(would, Line) else "the ledger that it is for"
+            return [f"defter dead-letters redrive {one.place}   # to {to}, whatever its key"]
         case DeadReason.WRONG_PARTITION:
             return [
                 "defter dead-letters redrive --reason WRONG_PARTITION   # and set the producer's partitioner to murmur2"

@@ -93,7 +93,11 @@ def statement(account: str, unit: str | None, count: int | None, after: Any, eve
     ledger, found = ask(
         how.ledger, lambda reads, of: _statement(reads, of, account, **which), how.timeout_s, how.min_sequence
     )
+    cut = len(found.lines) == most and not every
+    more = f"the {'first' if after else 'last'} {most} postings; --count N shows more of them, --all every one"
     if _as_data(how, rows.POSTING_NAMES, rows.posting_lines(ledger, found), _then(ledger, found.as_of)):
+        if cut and count is None:
+            screen.tell(more)
         return
     titles = [Column("id"), Column("at"), Column("kind"), Column("unit"), amount("amount"), amount("in whole units")]
     titles += [amount("balance"), amount("in whole units"), Column("state"), Column("command")]
@@ -102,8 +106,8 @@ def statement(account: str, unit: str | None, count: int | None, after: Any, eve
         screen.say()
         bounds = ("opening balance", "in whole units", "closing balance", "in whole units")
         screen.table([Column("unit"), *map(amount, bounds)], rows.bound_rows(found))
-    if len(found.lines) == most and after is None and not every:
-        screen.say(f"the last {most} postings; --count N shows more of them, --all every one")
+    if cut:
+        screen.say(more)
     _as_of(ledger, found.as_of, found.account)
     of = _option(how.ledger)
     last = [f"defter show {quote(one.line.command)}{of}" for one in found.lines[-1:]]

@@ -96,6 +96,15 @@ def hint(*commands: str) -> None:
         click.echo(told if os.environ.get("TERM", "").lower() in _DUMB else click.style(told, dim=True))
 
 
+def count_of(number: int, what: str) -> str:
+    """Return how many there are of something: one thing, or several things.
+
+    >>> count_of(1, "event"), count_of(1200, "event")
+    ('1 event', '1,200 events')
+    """
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def whole(parts: int, scale: int | None) -> str | None:
     """Return minimal parts as whole units; None where the scale of the unit is not known.
 

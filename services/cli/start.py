@@ -54,8 +54,8 @@ def set_up(partitions: int | None, accept_topics: bool, as_json: bool, timeout_s
         return
     for made in (*done.migrations, *(f"topic {name}" for name in done.topics)):
         screen.say(f"made {made}")
-    count = done.installed.partitions
-    screen.say(f"ready: topics {done.installed.prefix}…, {count} partition{'s' if count > 1 else ''}")
+    installed = done.installed
+    screen.say(f"ready: topics {installed.prefix}…, {screen.count_of(installed.partitions, 'partition')}")
     # The local installation runs already: it is `defter dev` that keeps it.
     screen.hint(*([] if Settings.read().local else ["defter run"]), "defter open-ledger main")
 

@@ -96,7 +96,8 @@ def _tell(verified: "Verified", seconds: float, *, redecide: bool, **_: bool) ->
         screen.say(str(fault))
     if len(verified.faults) > _MOST_SHOWN:
         screen.say(f"… and in {len(verified.faults) - _MOST_SHOWN} more ledgers (--json tells all)")
-    looked_at = f"{verified.events:,} events of {verified.ledgers:,} ledgers in {seconds:.1f} s"
+    events, ledgers = screen.count_of(verified.events, "event"), screen.count_of(verified.ledgers, "ledger")
+    looked_at = f"{events} of {ledgers} in {seconds:.1f} s"
     if verified.faults:
         screen.tell(f"defter: NOT as it must be ({looked_at}); what to do: docs/incidents.md")
         screen.hint(*dict.fromkeys(fault.remedy for fault in verified.faults if fault.remedy))

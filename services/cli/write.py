@@ -88,7 +88,8 @@ def transfer(source: str, destination: str, unit: str, amount: str, fee: str | N
 def send(file: BinaryIO, ledger: str | None, no_wait: bool, as_json: bool, timeout_s: float) -> None:
     """Send commands of any kind, one JSON object a line, from FILE or from stdin. Bytes are left untouched.
 
-    Each is keyed by the ledger that it names, else by --ledger. At the end there is a summary; the exit code is 1 if
+    Each is keyed by the ledger that it names, else by --ledger: so goes the short form, which names none. Any other
+    line without a ledger is for main. At the end there is a summary; the exit code is 1 if
     any answer is no. Run it again and it resumes: what has its outcome keeps it.
     """
     from services.cli.feeding import feed

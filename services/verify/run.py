@@ -80,16 +80,7 @@ def verify(
         # PostgreSQL looks for holes while others audit.
         thread = stack.enter_context(ThreadPoolExecutor(1))
         holes = [thread.submit(list, whole.positions(moment, shard)) for shard, moment in enumerate(moments)]
-
-        def found(some: list[Stretch]) -> dict[_Place, Found]:
-            return dict(_all(some, jobs, lambda events: progress and progress(events, total)))
-
-        key = secrets.randbits(_KEY_BITS)
-        parts = found([one._replace(key=key) for one in stretches])
-        unlike = {
-            shard for shard, moment in enumerate(moments) if ids.sum_of_all(moment, shard, key) != _ids(parts, shard)
-        }
-        parts |= found([one for one in stretches if one.shard in unlike])
+        parts, unlike = _audited(stretches, moments, jobs, lambda events: progress and progress(events, total))
         faults = [fault for part in parts.values() for fault in part.faults]
         for shard, moment in enumerate(moments):
             faults += _news(holes[shard].result(), faults)
@@ -97,6 +88,21 @@ def verify(
                 faults += _news(ids.too_many(moment, shard, _ids(parts, shard)), faults)
     ledgers, events = sum(part.ledgers for part in parts.values()), sum(part.events for part in parts.values())
     return Verified(partitions, ledgers, events, sorted(faults, key=lambda fault: fault.place))
+
+
+def _audited(
+    stretches: list[Stretch], moments: list[Moment], jobs: int, progress: Callable[[int], Any]
+) -> tuple[dict[_Place, Found], set[int]]:
+    """Audit all stretches, and those of some shards once more: where ids are not those used up, each is looked up.
+
+    Returns:
+        What was found, and which shards those are.
+    """
+    key = secrets.randbits(_KEY_BITS)
+    parts = dict(_all([one._replace(key=key) for one in stretches], jobs, progress))
+    unlike = {shard for shard, moment in enumerate(moments) if ids.sum_of_all(moment, shard, key) != _ids(parts, shard)}
+    parts |= _all([one for one in stretches if one.shard in unlike], jobs, progress)
+    return parts, unlike
 
 
 def _ids(parts: dict[_Place, Found], shard: int) -> int:
