@@ -22,7 +22,7 @@ from services.kafka.partition import Partition
 from services.kafka.ports import Bounds, Message, Record
 from services.settings import Kafka
 
-# A value larger than this travels alone and compressed: it came in a compressed batch, and must fit where that did.
+# A message larger than this travels alone and compressed: it came in a compressed batch, and must fit where that did.
 BATCH_BYTES: Final = 512 * 1024
 
 # How long a send may go without any progress. aiokafka itself would retry for ever.
@@ -154,13 +154,19 @@ def _batches(producer: Any, messages: Sequence[Message]) -> Iterator[Any]:
             continue
         if batch is not None:
             yield batch
-        if value is not None and len(value) > BATCH_BYTES:
+        if _size(message) > BATCH_BYTES:
             batch = BatchBuilder(BATCH_BYTES, DefaultRecordBatch.CODEC_ZSTD)
         else:
             batch = producer.create_batch()
         batch.append(timestamp=at_ms, key=key, value=value, headers=headers)
     if batch is not None:
         yield batch
+
+
+def _size(message: Message) -> int:
+    """Return how many bytes a message is, all that may be large: its headers, too, are as they came."""
+    told = sum(len(name) + len(said or b"") for name, said in message.headers)
+    return len(message.key or b"") + len(message.value or b"") + told
 
 
 def _from_now(seconds: float) -> float:

@@ -1,12 +1,14 @@
 """Records out of the bytes of a broker's answer.
 
-Law: whatever a broker takes in can be read. Brokers do not look whether the name of a header is UTF-8, so a record that
-anyone can send must not be the one at which reading stops for ever.
+Law: whatever a broker takes in can be read, and stands where the broker put it. Brokers look less closely than who
+reads: at names of headers that are not UTF-8, at a record's attributes, at lengths of more than 32 bits, at what comes
+after the end of what is compressed. A record that anyone can send must not be the one at which reading stops for ever.
 """
 
+import operator
 from typing import Any, NamedTuple
 
-from aiokafka.errors import CorruptRecordException
+from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
 from aiokafka.record.default_records import _DefaultRecordBatchPy
 from aiokafka.record.memory_records import MemoryRecords
 
@@ -52,14 +54,30 @@ def decoded(answer: bytes, offset: int, end: int) -> Chunk:
             raise CorruptRecordException("the checksum of a batch is wrong")
         following = batch.next_offset
         if not batch.is_control_batch:
-            try:
-                records += _records(batch)
-            except UnicodeDecodeError:
-                records += _records(_lenient(answer[start:stop]))
+            records += _read(batch, answer[start:stop])
         start = stop
     if records and records[0].offset < offset:
         records = [record for record in records if record.offset >= offset]
     return Chunk(records, following, following < end)
+
+
+def _read(batch: Any, raw: bytes) -> list[Record]:
+    """Return what a batch holds. Where nobody can tell: a record in each of its places, the first with its bytes."""
+    begin, end = batch.base_offset, batch.next_offset
+    try:
+        try:
+            records = _records(batch)
+        except UnicodeDecodeError:
+            records = _records(_lenient(raw))
+        offsets = [record.offset for record in records]
+        if all(map(operator.lt, [begin - 1, *offsets], [*offsets, end])):
+            return records
+    except (UnsupportedCodecError, MemoryError):
+        raise
+    except Exception:  # noqa: BLE001, S110 - whatever a library makes of it: by its checksum it came just so
+        pass
+    at_ms = batch.max_timestamp
+    return [Record(offset, at_ms, None, raw if offset == begin else None, []) for offset in range(begin, end)]
 
 
 def _records(batch: Any) -> list[Record]:

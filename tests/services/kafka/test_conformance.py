@@ -276,5 +276,15 @@ async def test_a_value_larger_than_any_batch_goes_through_among_others(place: Pl
     assert list(records[-1].headers) == [("detail", b"too large")]
 
 
+async def test_so_does_a_key_or_a_header_that_is_larger(place: Place) -> None:
+    large = b"x" * 5_000_000
+
+    await place.outbox.send([message(0), Message(large, b"1", []), Message(None, b"2", [("h", large)]), message(3)])
+
+    records = await all_of(place.inbox, 4)
+    assert values(records) == [b"0", b"1", b"2", b"3"]
+    assert (records[1].key, list(records[2].headers)) == (large, [("h", large)])
+
+
 async def test_the_number_of_the_partition_is_known(place: Place) -> None:
     assert (place.inbox.partition, place.outbox.partition) == (1, 1)

@@ -1,6 +1,7 @@
 """Whatever a broker takes in can be read; nothing of it is read twice or invented."""
 
 import struct
+from collections.abc import Callable
 
 import pytest
 from aiokafka.errors import CorruptRecordException
@@ -87,3 +88,49 @@ def test_a_header_whose_name_is_not_utf_8_stops_nobody() -> None:
     assert [record.offset for record in chunk.records] == [5, 6, 7, 8]
     assert list(chunk.records[1].headers) == [("\ufffdAME", b"\xff")]
     assert chunk.next == 9
+
+
+BODIES = {
+    "attributes that are a longer number": b"\x80\0\0\x04ab\x02x\0",
+    "a key's length of 33 bits": b"\0\0\0\x84\x80\x80\x80\x10ab\x02x\0",
+    "a value's length of 33 bits": b"\0\0\0\x04ab\x82\x80\x80\x80\x10x\0",
+    "an offset of 33 bits": b"\0\0\x80\x80\x80\x80\x10\x04ab\x02x\0",
+    "as many headers as 33 bits": b"\0\0\0\x04ab\x02x\x80\x80\x80\x80\x10",
+    "attributes that make another offset of a key": b"\x80\0\0\x0a\x01\x0c\0\0\0\x02x\0",
+}
+"""One record each, as Kafka takes it in: by its own reading nothing is wrong with them."""
+AFTER_THE_END = {
+    "gzip": (DefaultRecordBatch.CODEC_GZIP, lambda packed: packed + b"garbage!"),
+    "snappy": (DefaultRecordBatch.CODEC_SNAPPY, lambda packed: packed + b"ab"),
+    "lz4": (DefaultRecordBatch.CODEC_LZ4, lambda packed: packed + b"abcdefgh"),
+}
+BODY_AT = 61
+
+
+def with_body(raw: bytes, body: bytes) -> bytes:
+    """Give a batch another body, with a length and a checksum that fit."""
+    changed = raw[:BODY_AT] + body
+    return stamped(changed[:8] + struct.pack(">i", len(changed) - 12) + changed[12:])
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+def test_a_record_that_reads_otherwise_here_than_there_stands_where_it_lies(body: bytes) -> None:
+    odd = with_body(batch(5, b"x"), bytes([2 * len(body)]) + body)
+
+    chunk = decoded(odd + batch(6, b"good"), 5, END)
+
+    assert [record.offset for record in chunk.records] == [5, 6]
+    assert (chunk.records[0].value, chunk.records[0].at_ms) == (odd, 7)
+    assert chunk.records[1].value == b"good"
+
+
+@pytest.mark.parametrize(("codec", "changed"), AFTER_THE_END.values(), ids=AFTER_THE_END)
+def test_a_batch_with_more_after_its_end_has_a_record_in_each_place(
+    codec: int, changed: Callable[[bytes], bytes]
+) -> None:
+    whole = batch(5, b"a" * 1000, b"b" * 1000, codec=codec)
+    odd = with_body(whole, changed(whole[BODY_AT:]))
+
+    chunk = decoded(odd + batch(7, b"good"), 5, END)
+
+    assert [(record.offset, record.value) for record in chunk.records] == [(5, odd), (6, None), (7, b"good")]
