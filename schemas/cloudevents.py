@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from .codec import MalformedError, decode_command, detail, parse_object
+from .codec import TOO_DEEP, MalformedError, decode_command, detail, is_too_deep, parse_object
 from .commands import Command
 
 STRUCTURED: Final = b"application/cloudevents+json"
@@ -50,6 +50,9 @@ def decode_structured(value: bytes | None, key: bytes | None) -> tuple[Command, 
     Raises:
         MalformedError: it is no such envelope, or what is in it is no command, or has another id.
     """
+    # What an envelope says beside is not looked at, however deep; so it has to be refused before it is read.
+    if is_too_deep(value or b""):
+        raise MalformedError(TOO_DEEP)
     try:
         parse_object(value or b"")
         envelope = _envelope(value or b"")

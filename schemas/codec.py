@@ -23,6 +23,12 @@ from .values import DEFAULT_LEDGER, LedgerName, Movement, WrongField
 MOST_BYTES: Final = 64 * 1024
 """A larger command is not looked at."""
 
+TOO_DEEP: Final = "nested too deep - at `$`"
+
+_DEEPEST: Final = 64
+"""No message is nested half as deep. How deep a decoder goes rests on how deep its caller stands; no outcome may."""
+
+_BRACKETS: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|[][{}]', re.DOTALL)
 _LONGEST_DETAIL: Final = 160
 _PLACED: Final = re.compile(r"(.*) - at (`(?:key` in `)?\$[!-_a-~]*`)", re.DOTALL)
 _PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
@@ -155,10 +161,22 @@ def parse_object(value: bytes) -> dict[str, Any]:
     return fields
 
 
+def is_too_deep(value: bytes) -> bool:
+    """Tell whether JSON is nested deeper than any message may be."""
+    if value.count(b"[") + value.count(b"{") <= _DEEPEST:
+        return False
+    depth = 0
+    for token in _BRACKETS.finditer(value):
+        depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(token[0], 0)
+        if depth > _DEEPEST:
+            return True
+    return False
+
+
 def detail(error: Exception, value: bytes) -> str:
     """Say what is wrong with these bytes and where, in short printable ASCII."""
-    if isinstance(error, RecursionError):
-        return "nested too deep - at `$`"
+    if isinstance(error, RecursionError) or is_too_deep(value):
+        return TOO_DEEP
     if isinstance(error, UnicodeError):
         return "not UTF-8 - at `$`"
     said = str(error)

@@ -94,6 +94,10 @@ def balance_line(place: tuple[str, str, str], old: tuple[int, int, int], new: tu
     return msgspec.json.encode(line | {"after": _told_of(new)})
 
 
+class _NoTimeError(ValueError):
+    """What a line says as its time is none."""
+
+
 def _read(lines: Iterable[bytes]) -> Iterator[Reading | DeadLetter]:
     at = BEGINNING
     for number, line in enumerate(lines, start=1):
@@ -107,6 +111,9 @@ def _read(lines: Iterable[bytes]) -> Iterator[Reading | DeadLetter]:
                 if said is not UNSET:
                     at = _time(said)
                     text = _without_time(text)
+            except _NoTimeError as error:
+                yield dead(record, DeadReason.MALFORMED, str(error))
+                continue
             except (ValueError, RecursionError) as error:
                 yield dead(record, DeadReason.MALFORMED, detail(error, text))
                 continue
@@ -144,7 +151,7 @@ def _time(said: object) -> str:
             return timestamp(said)
     except ValueError:
         pass
-    raise ValueError("not a time - at `$.at`")
+    raise _NoTimeError("not a time - at `$.at`")
 
 
 def _without_time(line: bytes) -> bytes:

@@ -35,7 +35,7 @@ from services.tallies import WriterTally
 
 _log = structlog.get_logger()
 
-RULES: Final = "3"
+RULES: Final = "4"
 """The version of the rules that decide. It changes when the same input would give other bytes."""
 
 MOST_RECORDS: Final = 2000

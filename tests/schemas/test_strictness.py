@@ -1,11 +1,14 @@
 """What is no command, and what only looks as if it were none (SPEC 2, 3, 14)."""
 
 import json
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
-from schemas.codec import decode_command
+from schemas.cloudevents import decode_structured
+from schemas.codec import MalformedError, decode_command
 from schemas.commands import Transfer
 from schemas.values import LARGEST, SMALLEST, timestamp
 from tests.schemas.said import AD, MOVEMENT, SHORT, TRANSFER, canonical, fault
@@ -240,3 +243,33 @@ def test_a_value_keeps_within_what_the_pattern_of_a_movement_says() -> None:
         ("source", "a\n"),
     ):
         assert field in fault(TRANSFER | {"movements": [MOVEMENT, MOVEMENT | {field: bad}]})
+
+
+@pytest.mark.parametrize("brackets", ["[]", "{}"])
+@pytest.mark.parametrize("enveloped", [False, True], ids=["by itself", "in an envelope"])
+def test_how_deep_a_message_may_be_nested_rests_on_nothing_but_the_message(brackets: str, enveloped: bool) -> None:
+    outcomes: dict[int, set[str]] = {}
+    for depth in (10, 62, 63, 64, *range(840, 1000, 20), 5000):
+        opened = '{"a":' if brackets == "{}" else "["
+        deep = opened * depth + "1" + brackets[1] * depth
+        command = '{"type":"open-ledger.v1","id":"1"'
+        text = f'{{"specversion":"1.0","id":"1","source":"s","type":"t","data":{command}}},"x":{deep}}}'
+        value = (text if enveloped else f'{command},"x":{deep}}}').encode()
+        outcomes[depth] = {under(frames, partial(outcome, value, enveloped=enveloped)) for frames in (0, 300)}
+
+    assert all(len(told) == 1 for told in outcomes.values()), outcomes
+    assert outcomes[64] == outcomes[5000] == {"nested too deep - at `$`"}
+    assert outcomes[62] == {"OpenLedger" if enveloped else "Object contains unknown field `x` - at `$`"}
+
+
+def under(frames: int, call: Callable[[], str]) -> str:
+    """Call with so many frames more on the stack."""
+    return call() if frames == 0 else under(frames - 1, call)
+
+
+def outcome(value: bytes, *, enveloped: bool) -> str:
+    try:
+        command, _ = decode_structured(value, None) if enveloped else decode_command(value, None)
+    except MalformedError as error:
+        return str(error)
+    return type(command).__name__
