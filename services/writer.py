@@ -17,6 +17,7 @@ import asyncio
 import gc
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import takewhile
 from typing import Final
 
 import structlog
@@ -114,6 +115,7 @@ class Writer:
         self._shard = Shard(inbox.partition, partitions)
         self._standing = Standing(0, 0, 0, None, None)
         self._commit: asyncio.Task[None] | None = None
+        self._early: list[Record] = []
 
     async def run(self, stop: asyncio.Event) -> None:
         """Decide commands until `stop`, then finish the batch in flight.
@@ -166,24 +168,32 @@ class Writer:
     async def _take(self) -> list[Record]:
         if self._commit is not None and self._commit.done():
             await self._finish()
+        if self._early:
+            early, self._early = self._early, []
+            return early
         return await patiently(
             self._part, lambda: self._inbox.take(MOST_RECORDS, MOST_BYTES, self._poll_s), self._readiness
         )
 
     async def _due(self, records: list[Record], stop: asyncio.Event) -> list[Record]:
-        """Wait until no record is stamped too far in the future; none is left when stopped before."""
-        # The stamps of one batch may be of two leaders, whose clocks differ.
-        latest = max((record.at_ms for record in records), default=0)
-        if latest <= self._now_ms() + AHEAD_MS:
+        """Give the records before the first that is stamped too far in the future; wait where there is none before it.
+
+        None is given when stopped before. The stamps of one batch may be of two leaders, whose clocks differ.
+        """
+        if max((record.at_ms for record in records), default=0) <= self._now_ms() + AHEAD_MS:
             return records
-        _log.error("records from the future", shard=self._inbox.partition, offset=records[0].offset)
-        self._readiness.waits(self._part, "the broker's clock is ahead of ours")
-        while latest > self._now_ms() + AHEAD_MS:
-            if stop.is_set():
-                return []
-            await asyncio.sleep(self._poll_s)
-        self._readiness.works(self._part)
-        return records
+        if records[0].at_ms > self._now_ms() + AHEAD_MS:
+            _log.error("records from the future", shard=self._inbox.partition, offset=records[0].offset)
+            self._readiness.waits(self._part, "the broker's clock is ahead of ours")
+            while records[0].at_ms > self._now_ms() + AHEAD_MS:
+                if stop.is_set():
+                    return []
+                await asyncio.sleep(self._poll_s)
+            self._readiness.works(self._part)
+        until = self._now_ms() + AHEAD_MS
+        due = list(takewhile(lambda record: record.at_ms <= until, records))
+        self._early = records[len(due) :]
+        return due
 
     async def _handle(self, records: Sequence[Record]) -> None:
         """Decide one batch, and begin its commit once the one before is done."""

@@ -37,7 +37,7 @@ class Stage:
 
     def __init__(self) -> None:
         """Begin with an empty topic and an empty journal."""
-        self.now_ms = NOW_MS
+        self.now_ms = self.own_ms = NOW_MS
         self.commands = ListTopic(lambda: self.now_ms)
         self.store = MemoryStore()
         self.readiness = Calm()
@@ -59,7 +59,7 @@ class Stage:
             1,
             self.readiness,
             tally=tally,
-            now_ms=lambda: NOW_MS,
+            now_ms=lambda: self.own_ms,
             point=point,
             poll_s=0.001,
             overlap_from=overlap_from,

@@ -177,7 +177,7 @@ async def test_a_writer_that_ends_because_something_is_wrong_leaves_no_commit_be
 @pytest.mark.parametrize("followers", [0, 1])
 async def test_a_record_from_the_future_is_not_decided_until_it_is_due_whatever_follows(followers: int) -> None:
     stage = Stage()
-    stage.publish(*opened())
+    stage.publish(*opened(), pay("before", "alice", "bob", 1))
     stage.now_ms = NOW_MS + AHEAD_MS + 1
     stage.publish(pay("early", "alice", "bob", 1))
     stage.now_ms = NOW_MS  # another leader's clock
@@ -189,7 +189,14 @@ async def test_a_record_from_the_future_is_not_decided_until_it_is_due_whatever_
     await writing.stop()
 
     assert "writer 0: the broker's clock is ahead of ours" in waited
+    assert stage.told("before")
     assert not stage.told("early")
+
+    stage.own_ms = NOW_MS + 1
+    writing = Running(stage)
+    await writing.until(7 + followers)
+    assert stage.told("early")
+    await writing.stop()
 
 
 async def test_others_are_heard_while_a_batch_is_decided_that_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
