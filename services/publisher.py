@@ -64,6 +64,14 @@ def place_of(record: Record) -> tuple[str, int] | None:
     return (ledger.decode(errors="replace"), int(sequence)) if ledger and _SEQUENCE.fullmatch(sequence) else None
 
 
+def empty_now(partition: int, topic: str) -> Unexpected:
+    """Object to an output that has nothing of what was written to it: it does not say any more where to go on."""
+    return Unexpected(
+        f"partition {partition} of {topic} was written to and is empty now",
+        "bring the records back, or choose where to go on with `defter publisher --from-position`",
+    )
+
+
 @dataclass(slots=True)
 class Progress:
     """How far the outputs of a shard have come: the position of the last event, the offset of the last dead letter."""
@@ -122,7 +130,8 @@ class Publisher:
             start: the position to publish after, where `events` holds nothing yet.
 
         Raises:
-            Unexpected: what was published is not in the journal: a restored database.
+            Unexpected: what was published is not in the journal: a restored database; or it is not on its topic any
+                more.
         """
         rows: list[Row] = []
         lost = True
@@ -146,11 +155,19 @@ class Publisher:
         return Reached(self.progress.position, self.progress.letter)
 
     async def _resume(self, start: int) -> None:
-        """Find the place to go on from, in the outputs themselves."""
+        """Find the place to go on from, in the outputs themselves.
+
+        Where nothing is there this begins anew, unless it published before: then the records went, and are not sent
+        again in silence.
+        """
         last = await self._events.tail()
+        if last is None and self.progress.position > start:
+            raise empty_now(self._events.partition, self._events.topic)
         self.progress.position = start if last is None else await self._stored(last)
         self._letters_due = 0.0
         letter = await self._letters.tail()
+        if letter is None and self.progress.letter >= 0:
+            raise empty_now(self._letters.partition, self._letters.topic)
         self.progress.letter = -1 if letter is None else _number(letter, "offset")
 
     async def _stored(self, last: Record) -> int:

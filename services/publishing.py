@@ -22,7 +22,7 @@ from services.lag import behind
 from services.migrations import PUBLISHER
 from services.patience import Readiness, patiently
 from services.points import Point, no_point
-from services.publisher import Publisher, cloud_headers, plain_headers
+from services.publisher import Publisher, cloud_headers, empty_now, plain_headers
 from services.settings import Settings
 from services.setup import Installed, check_shard, gone
 from services.tallies import Tallies
@@ -114,10 +114,7 @@ class _Outputs:
             await note_output(self._settings.database(self._shard), self._shard, output, instead=chosen)
             partition = await emptied()
             if partition is not None and not chosen:
-                raise Unexpected(
-                    f"partition {partition} of {name} was written to and is empty now",
-                    "bring the records back, or choose where to go on with `defter publisher --from-position`",
-                )
+                raise empty_now(partition, name)
 
 
 async def _emptied(outbox: KafkaOutbox) -> int | None:

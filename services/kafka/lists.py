@@ -18,10 +18,12 @@ class ListTopic:
     Args:
         now_ms: the broker's clock, milliseconds since 1970.
         partition: the number of the partition.
+        name: of the topic.
     """
 
-    def __init__(self, now_ms: Callable[[], int], partition: int = 0) -> None:
+    def __init__(self, now_ms: Callable[[], int], partition: int = 0, name: str = "list") -> None:
         self.partition = partition
+        self.name = name
         self._now_ms = now_ms
         self._begin = 0
         self._records: list[Record] = []
@@ -116,6 +118,11 @@ class ListOutbox:
 
     def __init__(self, topic: ListTopic) -> None:
         self._topic = topic
+
+    @property
+    def topic(self) -> str:
+        """The name of the topic."""
+        return self._topic.name
 
     @property
     def partition(self) -> int:

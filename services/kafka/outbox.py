@@ -35,8 +35,14 @@ class KafkaOutbox:
     """`Outbox` on Kafka. It connects by itself, when first asked, and anew after a failure."""
 
     def __init__(self, kafka: Kafka, topic: str, partition: int) -> None:
+        self._topic = topic
         self._partition = Partition(kafka, topic, partition)
         self._producing = Producing(kafka, topic)
+
+    @property
+    def topic(self) -> str:
+        """The name of the topic."""
+        return self._topic
 
     @property
     def partition(self) -> int:

@@ -87,6 +87,11 @@ class Outbox(Protocol):
     """One partition of a topic, written in order. What is sent is acknowledged by all replicas, at least once."""
 
     @property
+    def topic(self) -> str:
+        """The name of the topic."""
+        ...
+
+    @property
     def partition(self) -> int:
         """The number of the partition."""
         ...

@@ -73,6 +73,15 @@ async def test_a_journal_that_does_not_have_what_was_published_stops_the_publish
         await outputs.publish()
 
 
+@pytest.mark.parametrize("name", ["events", "dead-letters"])
+async def test_an_output_whose_records_went_while_it_published_is_not_begun_anew_in_silence(name: str) -> None:
+    _, outputs = await played(b"{")
+    outputs.empties_when_sent = name
+
+    with pytest.raises(Unexpected, match=f"partition 0 of {name} was written to and is empty now"):
+        await outputs.publish()
+
+
 @pytest.mark.parametrize(("before", "now"), [(0, 32), (32, 0)])
 async def test_what_was_published_last_is_found_again_wherever_a_restored_journal_has_it(before: int, now: int) -> None:
     lost, outputs = await played()
@@ -216,12 +225,13 @@ class Outputs:
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
         self.journal: MemoryJournal | None = None
-        self.events = ListTopic(lambda: NOW_MS)
-        self.letters = ListTopic(lambda: NOW_MS)
+        self.events = ListTopic(lambda: NOW_MS, name="events")
+        self.letters = ListTopic(lambda: NOW_MS, name="dead-letters")
         self.fails_after: int | None = None
         self.headers = plain_headers
         self.postings: list[Message] | None = None
         self.events_when_posted = -1
+        self.empties_when_sent: str | None = None
 
     async def publish(self) -> None:
         """Let a publisher send all that is there, then stop it."""
@@ -233,12 +243,13 @@ class Outputs:
             self.stage.readiness,
             scatter=None if self.postings is None else self.post,
             headers=self.headers,
+            point=self.at,
         )
         stop = asyncio.Event()
         running = asyncio.create_task(publisher.run(stop))
         last = self.stage.store.rows[-1].position
         letters = len(self.stage.store.dead_letters)
-        while not running.done() and not (publisher.progress.position >= last and self.letters.bounds().end == letters):
+        while not running.done() and not (publisher.progress.position >= last and self.letters.bounds().end >= letters):
             await asyncio.sleep(0)
         stop.set()
         await running
@@ -248,6 +259,14 @@ class Outputs:
         assert self.postings is not None
         self.postings += messages
         self.events_when_posted = self.events.bounds().end
+
+    async def at(self, point: str) -> None:
+        """Lose all records of a topic, and then the broker, where that is wanted; once."""
+        name, self.empties_when_sent = self.empties_when_sent, None
+        if name is not None and point == "sent":
+            topic = self.events if name == "events" else self.letters
+            topic.drop_before(topic.bounds().end)
+            raise Away("the broker is gone")
 
 
 async def played(*more: bytes) -> tuple[Stage, Outputs]:
