@@ -80,7 +80,7 @@ def make(dsn: str, shard: int, partitions: int, rules: str) -> Made | None:
         rules: the version of the rules that decide.
 
     Returns:
-        What was made; None where nothing has happened since the last one.
+        What was made; None where nothing has happened since the last one, or another made the same one meanwhile.
 
     Raises:
         Away: PostgreSQL does not answer.
@@ -98,7 +98,8 @@ def make(dsn: str, shard: int, partitions: int, rules: str) -> Made | None:
             return None
         parts = list(_parts(connection, folded.ledgers))
         _prove(parts, folded.ledgers)
-        _store(connection, (shard, position, rules, kept.SHAPE), parts)
+        if not _store(connection, (shard, position, rules, kept.SHAPE), parts):
+            return None
         accounts = sum(len(ledger.accounts) for ledger in folded.ledgers.values())
         return Made(position, len(folded.ledgers), accounts, sum(map(len, parts)))
 
@@ -181,17 +182,20 @@ def _prove(parts: list[bytes], ledgers: dict[str, Ledger]) -> None:
             raise AssertionError(f"the snapshot of {name} is not its state")
 
 
-def _store(connection: psycopg.Connection[Any], made: tuple[int, int, str, int], parts: list[bytes]) -> None:
+def _store(connection: psycopg.Connection[Any], made: tuple[int, int, str, int], parts: list[bytes]) -> bool:
+    """Store a snapshot. Where there is one at this position by now, it stays as it is, and the answer is no."""
     shard, position, *_ = made
     told = _beginning(made)
     for part in parts:
         told.update(part)
     with answers.understood(), connection.transaction():
-        connection.execute(
+        inserted = connection.execute(
             "insert into journal.snapshots (shard, position, rules, shape, parts, digest) "
-            "values (%s, %s, %s, %s, %s, %s)",
+            "values (%s, %s, %s, %s, %s, %s) on conflict do nothing",
             (*made, len(parts), told.digest()),
         )
+        if not inserted.rowcount:
+            return False
         for number, part in enumerate(parts):
             connection.execute(
                 "insert into journal.snapshot_parts values (%b, %b, %b, %b)", (shard, position, number, part)
@@ -201,6 +205,7 @@ def _store(connection: psycopg.Connection[Any], made: tuple[int, int, str, int],
             "(select position from journal.snapshots where shard = %s order by position desc limit %s)",
             (shard, shard, KEPT),
         )
+    return True
 
 
 def _seals_of(connection: psycopg.Connection[Any], places: list[tuple[str, int]]) -> list[bytes | None]:

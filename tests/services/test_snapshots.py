@@ -4,7 +4,9 @@ import asyncio
 import random
 import secrets
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from threading import Barrier
 
 import msgspec
 import psycopg
@@ -15,6 +17,7 @@ from domain.digest import digest
 from domain.ledger import apply
 from domain.state import Ledger
 from schemas.codec import decode_event
+from services import snapshots
 from services.dev import Addresses
 from services.journal.postgres import PostgresJournal
 from services.kafka.ports import Message
@@ -92,6 +95,26 @@ def test_what_was_put_away_is_what_is_taken_up(past: Past, owner: psycopg.Connec
     assert taken.position == made.position
     assert digests(taken.ledgers) == digests(folded(past))
     assert make(past.dsn, 0, 1, RULES) is None
+
+
+def test_of_two_made_at_once_one_is_put_away_and_the_other_finds_it_there(
+    past: Past, owner: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = Barrier(2)
+    prove = snapshots._prove  # both are to come this far before one stores anything
+
+    def wait_for_the_other(parts: list[bytes], ledgers: dict[str, Ledger]) -> None:
+        prove(parts, ledgers)
+        both.wait(30)
+
+    monkeypatch.setattr(snapshots, "_prove", wait_for_the_other)
+    with ThreadPoolExecutor(2) as pool:
+        made = list(pool.map(lambda _: make(past.dsn, 0, 1, RULES), range(2)))
+
+    (stored,) = filter(None, made)
+    taken = latest(past.dsn, 0, RULES)
+    assert taken.position == stored.position
+    assert digests(taken.ledgers) == digests(folded(past))
 
 
 WRONG = {
