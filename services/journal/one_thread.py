@@ -45,7 +45,12 @@ class OneThread:
             self._thread.start()
         answer: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
         self._calls.put((call, answer))
-        return await answer
+        try:
+            return await answer
+        finally:
+            # An error that is raised here holds this frame, and the answer holds the error: a ring, and in it all that
+            # the call was given, which only the garbage collector would find.
+            del answer
 
     def stop(self) -> None:
         """End the thread after the calls given so far. Does not wait for it."""

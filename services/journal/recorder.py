@@ -135,8 +135,9 @@ class ShardRecorder(PostgresApplicationRecorder):
         So none stands open while we do something else, and each side wakes up once. The library's own asks
         thrice, and after a lost answer tries again by itself, which would take rows of ours for another's.
         """
-        statement, arguments = self._of_library(stored_events) if append is None else self._of_batch(append)
         with self.datastore.get_connection() as connection, connection.cursor() as cursor:
+            # Only now: as long as there is no connection, a batch that is tried again and again builds nothing.
+            statement, arguments = self._of_library(stored_events) if append is None else self._of_batch(append)
             cursor.execute(statement, arguments, prepare=True)
             return [row["notification_id"] for row in cursor] if append is None else None
 

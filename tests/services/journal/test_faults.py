@@ -2,12 +2,17 @@
 
 import asyncio
 import multiprocessing
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 
 import psycopg
 import pytest
 
-from services.errors import Unexpected
+from services.errors import Away, Unexpected
+from services.journal.connection import Connections
+from services.journal.ports import Entry, Standing
+from services.journal.recorder import Append, ShardRecorder
+from services.migrations import WRITER
 from tests.services.journal.batches import after, batch, entry, opening
 from tests.services.journal.conftest import PostgresShard, sequences
 
@@ -40,6 +45,23 @@ async def test_what_passes_by_itself_is_waited_for(
     await appending
 
     assert await sequences(postgres_shard) == [1, 2, 3]
+
+
+class NotYet(list[Entry]):
+    """Entries that nobody is to look at yet."""
+
+    def __iter__(self) -> Iterator[Entry]:
+        raise AssertionError("there is no connection yet")
+
+
+def test_as_long_as_there_is_no_connection_nothing_is_built_of_a_batch() -> None:
+    connections = Connections("dbname=away", 0, WRITER)
+    connections.cut()
+    standing = Standing(0, 1, 0, 0, bytes(32))
+    waiting = opening(standing)._replace(entries=NotYet())
+
+    with pytest.raises(Away):
+        ShardRecorder(connections, 0).append(Append(waiting, standing, {}))
 
 
 async def test_a_table_that_is_gone_is_named_and_not_waited_for(

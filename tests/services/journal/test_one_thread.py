@@ -1,6 +1,9 @@
 """What is read ahead is read beside the work on what came before, and whoever asks too late is told so."""
 
 import asyncio
+import gc
+from collections.abc import Iterator
+from weakref import WeakSet
 
 import pytest
 
@@ -42,6 +45,36 @@ async def test_the_next_page_of_the_journal_is_asked_for_before_the_first_is_wor
     await journal.close()
 
     assert by_then == [(2, 2), (2, 3)]
+
+
+class Load:
+    """Something large that a call works on."""
+
+
+@pytest.fixture
+def no_collecting() -> Iterator[None]:
+    """Leave rings of objects where they are."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collecting")
+async def test_what_is_tried_again_and_again_keeps_nothing_of_the_tries_before() -> None:
+    thread = OneThread("one", lambda: None)
+    alive: WeakSet[Load] = WeakSet()
+
+    def fail() -> None:
+        load = Load()
+        alive.add(load)
+        raise Away("nobody answers")
+
+    for _ in range(5):
+        with pytest.raises(Away, match="nobody answers"):
+            await thread.run(fail)
+    thread.stop()
+
+    assert len(alive) <= 1, "the thread has the last one until it is given another"
 
 
 async def test_who_asks_a_thread_that_was_stopped_is_told_so() -> None:
