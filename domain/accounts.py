@@ -228,9 +228,17 @@ def _not_empty(ledger: Ledger, account: Account) -> Objection | None:
     for unit in sorted(account.totals):
         if balance := account.totals.get(unit, NOTHING).balance:
             return objection(Reason.ACCOUNT_NOT_EMPTY, account=account.name, unit=unit, balance=balance)
-    for hold in sorted(ledger.holds.values(), key=lambda hold: hold.id):
-        if any(account.name in (part.source, part.destination) for part in hold.parts):
-            return objection(Reason.ACCOUNT_NOT_EMPTY, account=account.name, hold=hold.id)
+    # The least of its own; the holds of all others, of which there may be very many, are not put in order for that.
+    hold = min(
+        (
+            hold.id
+            for hold in ledger.holds.values()
+            if any(account.name in (part.source, part.destination) for part in hold.parts)
+        ),
+        default=None,
+    )
+    if hold is not None:
+        return objection(Reason.ACCOUNT_NOT_EMPTY, account=account.name, hold=hold)
     for ad in sorted(ad.id for ad in ledger.ads.values() if ad.account == account.name):
         return objection(Reason.ACCOUNT_NOT_EMPTY, account=account.name, ad=ad)
     return None

@@ -107,6 +107,28 @@ def test_neither_side_of_an_open_hold_can_be_closed() -> None:
     )
 
 
+class OfAnother(str):
+    """The id of a hold that has nothing to do with it."""
+
+    __slots__ = ()
+
+    def __lt__(self, other: str) -> bool:
+        raise AssertionError(f"{self} was put in order")
+
+
+def test_the_least_of_its_own_holds_keeps_an_account_open_and_all_others_are_not_put_in_order() -> None:
+    theirs = [hold(movement(ALICE, CAROL, 1), id=name) for name in ("d", "a", "f")]
+    own = [hold(movement(ALICE, BOB, 1), id=name) for name in ("e", "b", "c")]
+    story = given(deposit(ALICE, 100), *theirs, *own)
+    for each in theirs:
+        story.ledger.holds[each.id].id = OfAnother(each.id)
+
+    assert story.refusal(CloseAccount(id="x", account=BOB)) == (
+        Reason.ACCOUNT_NOT_EMPTY,
+        {"account": BOB, "hold": "b"},
+    )
+
+
 def test_a_hold_says_what_it_holds() -> None:
     event = given(deposit(ALICE, 100)).decide(hold(movement(ALICE, BOB, 60), expires_at=LATER))
 
