@@ -189,6 +189,12 @@ def _store(connection: psycopg.Connection[Any], made: tuple[int, int, str, int],
     for part in parts:
         told.update(part)
     with answers.understood(), connection.transaction():
+        # One that older rules left at this very position, or that is damaged, is of no use to anybody.
+        connection.execute(
+            "delete from journal.snapshots where shard = %s and position = %s "
+            "and (rules, shape, digest) is distinct from (%s, %s, %s)",
+            (shard, position, *made[2:], told.digest()),
+        )
         inserted = connection.execute(
             "insert into journal.snapshots (shard, position, rules, shape, parts, digest) "
             "values (%s, %s, %s, %s, %s, %s) on conflict do nothing",

@@ -7,7 +7,7 @@ however the work was divided.
 import multiprocessing
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
 from multiprocessing.sharedctypes import Synchronized
@@ -71,8 +71,7 @@ def verify(
         shards = range(partitions)
         reads = [_opened(stack, settings.read_database(shard)) if read_models else None for shard in shards]
         moments = [_opened(stack, settings.database(shard)) for shard in shards]
-        sizes = [sum(part.events for part in whole.divided(moments[shard], shard, _ENDLESS)) for shard in shards]
-        total = sum(sizes)
+        total = sum(part.events for shard in shards for part in whole.divided(moments[shard], shard, _ENDLESS))
         jobs = jobs or (os.cpu_count() or 1 if total > _WORTH_SHARING else 1)
         size = max(total // (jobs * _PARTS_A_JOB), 1) if jobs > 1 else _ENDLESS
         sources = zip(shards, moments, reads, strict=True)
@@ -83,11 +82,14 @@ def verify(
         parts, unlike = _audited(stretches, moments, jobs, lambda events: progress and progress(events, total))
         faults = [fault for part in parts.values() for fault in part.faults]
         for shard, moment in enumerate(moments):
-            faults += _news(holes[shard].result(), faults)
-            if shard in unlike:
-                faults += _news(ids.too_many(moment, shard, _ids(parts, shard)), faults)
-    ledgers, events = sum(part.ledgers for part in parts.values()), sum(part.events for part in parts.values())
-    return Verified(partitions, ledgers, events, sorted(faults, key=lambda fault: fault.place))
+            used = ids.too_many(moment, shard, _ids(parts, shard)) if shard in unlike else ()
+            faults += _news([*holes[shard].result(), *used], faults)
+    return _together(partitions, parts.values(), faults)
+
+
+def _together(shards: int, parts: Collection[Found], faults: list[Fault]) -> Verified:
+    ledgers, events = sum(part.ledgers for part in parts), sum(part.events for part in parts)
+    return Verified(shards, ledgers, events, sorted(faults, key=lambda fault: fault.place))
 
 
 def _audited(

@@ -143,6 +143,16 @@ def test_a_wrong_one_is_noticed_and_passed_over(past: Past, owner: psycopg.Conne
         )
 
 
+@pytest.mark.parametrize("what", ["the digest", "the rules", "the shape"])
+def test_a_wrong_one_at_the_same_position_is_replaced(past: Past, owner: psycopg.Connection, what: str) -> None:
+    made = make(past.dsn, 0, 1, RULES)
+    owner.execute(WRONG[what].encode())
+
+    assert made is not None
+    assert make(past.dsn, 0, 1, RULES) == made
+    assert latest(past.dsn, 0, RULES).position == made.position
+
+
 def test_one_of_another_journal_is_passed_over_for_its_seals(past: Past, owner: psycopg.Connection) -> None:
     make(past.dsn, 0, 1, RULES)
     owner.execute("begin")
