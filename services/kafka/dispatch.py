@@ -42,6 +42,9 @@ _MOST_KNOWN: Final = 1000
 _IGNORED_FOR_S: Final = 5.0
 """A topic that would not do is looked up again after this long: somebody may have made it."""
 
+_ELECTS_S: Final = 10.0
+"""A topic that nobody leads, or that has too few replicas, is waited for so long. An election takes less."""
+
 _QUIET_S: Final = 1.0
 
 _BATCH_BYTES: Final = 512 * 1024
@@ -103,6 +106,7 @@ class Dispatch:
         self._client = Client(kafka)
         self._ours = frozenset(ours)
         self._known: dict[str, _Known] = {}
+        self._lacking: dict[str, float] = {}
         self._quiet_until = 0.0
 
     async def send(self, messages: list[Addressed]) -> int:
@@ -116,6 +120,7 @@ class Dispatch:
         """
         if len(self._known) > _MOST_KNOWN:
             self._known.clear()
+            self._lacking.clear()
         while True:
             leaderless = await self._look_up({message.topic for message in messages})
             bound, rest = self._sorted(messages)
@@ -154,7 +159,8 @@ class Dispatch:
                     self._ignore(topic, "it is Kafka's own" if internal else error.__name__)
                 elif code or min(leaders.values(), default=-1) < 0:
                     self._known.pop(topic, None)
-                    leaderless.add(topic)
+                    if not self._given_up(topic, "nobody leads it"):
+                        leaderless.add(topic)
                 else:
                     self._known[topic] = _Known(tuple(leaders[number] for number in range(len(leaders))))
         return leaderless
@@ -186,9 +192,12 @@ class Dispatch:
         failed = {place: code for place, code in codes.items() if code}
         for place, code in failed.items():
             self._learn(place[0], code, batches[place][1])
+        for topic in {topic for topic, _ in codes} - {topic for topic, _ in failed}:
+            self._lacking.pop(topic, None)
         for (topic, number), code in failed.items():
-            if code not in _NEVER:
-                raise Away(f"{topic}, partition {number}: {for_code(code).__name__}")
+            name = for_code(code).__name__
+            if code not in _NEVER and (code == _UNHEARD or not self._given_up(topic, name)):
+                raise Away(f"{topic}, partition {number}: {name}")
 
     def _learn(self, topic: str, code: int, packed: int) -> None:
         """Take in that a topic did not take a batch of so many messages."""
@@ -209,6 +218,14 @@ class Dispatch:
             # Who leads may be another by now.
             return {(topic, number): _UNHEARD for topic, rows in parts.items() for number, _ in rows}
         return {(topic, number): code for topic, rows in answer.topics for number, code, *_ in rows}
+
+    def _given_up(self, topic: str, why: str) -> bool:
+        """Tell whether a topic that takes nothing now is ignored: so it has been for longer than elections take."""
+        now = time.monotonic()
+        if now - self._lacking.setdefault(topic, now) < _ELECTS_S:
+            return False
+        self._ignore(topic, why)
+        return True
 
     def _ignore(self, topic: str, why: str) -> None:
         now = time.monotonic()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -9,6 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from services.errors import Away
 from services.kafka import dispatch, topics
 from services.kafka.dispatch import Addressed, Dispatch
+from services.kafka.metadata import MetadataQuestion
 from services.kafka.partition import Partition
 from services.kafka.topics import describe, partition_of
 from services.settings import Kafka
@@ -75,6 +77,40 @@ async def test_a_topic_that_takes_no_stamp_of_ours_is_ignored(kafka: str, prefix
         await sender.send([Addressed(f"{prefix}one", b"k", b"v"), Addressed(f"{prefix}two", b"k", b"v")])
 
     assert await records(kafka, f"{prefix}two") == [(b"k", b"v")]
+
+
+async def test_a_topic_that_nobody_leads_for_longer_than_elections_take_holds_up_no_other(
+    kafka: str, prefix: str, sender: Dispatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await make(kafka, f"{prefix}one", 1)
+    await make(kafka, f"{prefix}two", 1)
+    ask, led = sender._client.ask, False
+
+    async def without_a_leader(question: Any, **where: Any) -> Any:
+        """Ask, and hear of topic one what a cluster says while the only broker that has it is down."""
+        answer = await ask(question, **where)
+        if isinstance(question, MetadataQuestion) and not led:
+            for row, (_, name, _, _, partitions, *_) in enumerate(answer.topics):
+                if name.endswith("one"):
+                    none = [(5, number, -1, *rest) for _, number, _, *rest in partitions]
+                    answer.topics[row] = (*answer.topics[row][:4], none, *answer.topics[row][5:])
+        return answer
+
+    monkeypatch.setattr(sender._client, "ask", without_a_leader)
+    monkeypatch.setattr(dispatch, "_ELECTS_S", 0.5)
+    monkeypatch.setattr(dispatch, "_IGNORED_FOR_S", 0.2)
+    messages = [Addressed(f"{prefix}one", b"k", b"1"), Addressed(f"{prefix}two", b"k", b"2")]
+    with pytest.raises(Away, match="no leader"):
+        await sender.send(messages)
+    assert await records(kafka, f"{prefix}two") == [(b"k", b"2")]
+
+    await asyncio.sleep(0.6)
+    assert await sender.send([*messages, Addressed(f"{prefix}two", b"k", b"3")]) == 1
+    assert await records(kafka, f"{prefix}two") == [(b"k", b"2"), (b"k", b"3")]
+
+    led = True
+    await asyncio.sleep(0.3)
+    assert await sender.send([Addressed(f"{prefix}one", b"k", b"4")]) == 0
 
 
 async def test_what_names_no_topic_for_replies_is_ignored_and_no_topic_comes_of_it(
