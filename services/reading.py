@@ -6,6 +6,7 @@ in `services.shard`, where the story goes next.
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from hashlib import sha256
 from typing import Final
 
 from msgspec import Struct
@@ -15,7 +16,10 @@ from schemas.codec import MOST_BYTES, MalformedError, decode_command, fingerprin
 from schemas.commands import Command
 from schemas.reasons import DeadReason
 from services.journal.ports import DeadLetter, Fingerprint, Key
-from services.kafka.ports import Record
+from services.kafka.ports import Record, size_of
+
+MOST_KEPT: Final = 64 * 1024 * 1024
+"""In a compressed batch of a megabyte there is room for a record of gigabytes, and PostgreSQL takes no value of one."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -69,7 +73,12 @@ def decoded(record: Record) -> tuple[Command, bytes]:
 
 
 def dead(record: Record, reason: DeadReason, detail: str) -> DeadLetter:
-    """Make a dead letter of a record, as it came."""
+    """Make a dead letter of a record, as it came; of one that is larger than `MOST_KEPT` its size and hash remain."""
+    size = size_of(record)
+    if size > MOST_KEPT:
+        hashed = sha256(record.value or b"").hexdigest()
+        told = f"{detail}; {size} bytes, too many to keep, their value's SHA-256 is {hashed}"
+        return DeadLetter(record.offset, record.at_ms, None, None, (), reason, told)
     return DeadLetter(record.offset, record.at_ms, record.key, record.value, record.headers, reason, detail)
 
 

@@ -10,7 +10,7 @@ import asyncio
 
 from services.errors import Away
 from services.kafka.partition import Partition
-from services.kafka.ports import Bounds, Record
+from services.kafka.ports import Bounds, Record, size_of
 from services.kafka.records import Chunk
 from services.settings import Kafka
 
@@ -45,7 +45,7 @@ class KafkaInbox:
 
         Args:
             most: how many records at the most.
-            most_bytes: stop after the record with which the values together reach this size.
+            most_bytes: stop after the record with which all together reach this size.
             wait_s: how long to wait for the first; then the answer is empty.
 
         Raises:
@@ -112,12 +112,15 @@ class KafkaInbox:
 
 
 def within(records: list[Record], most_bytes: int) -> list[Record]:
-    """Return the first of `records`, up to and including the one with which their values reach `most_bytes`."""
-    if sum([len(record.value or b"") for record in records]) <= most_bytes:
+    """Return the first of `records`, up to and including the one with which they reach `most_bytes`."""
+    # Most have no headers: those that do are counted once too often here, and exactly below.
+    headed = [record for record in records if record.headers]
+    plain = sum([len(record.value or b"") + len(record.key or b"") for record in records])
+    if plain + sum(map(size_of, headed)) <= most_bytes:
         return records
     size = 0
     for count, record in enumerate(records, 1):
-        size += len(record.value or b"")
+        size += size_of(record)
         if size >= most_bytes:
             return records[:count]
     return records

@@ -19,7 +19,7 @@ from aiokafka.record.default_records import DefaultRecordBatch
 from services.errors import Away, Unexpected
 from services.kafka.client import failure, options
 from services.kafka.partition import Partition
-from services.kafka.ports import Bounds, Message, Record
+from services.kafka.ports import Bounds, Message, Record, size_of
 from services.settings import Kafka
 
 # A message larger than this travels alone and compressed: it came in a compressed batch, and must fit where that did.
@@ -160,19 +160,13 @@ def _batches(producer: Any, messages: Sequence[Message]) -> Iterator[Any]:
             continue
         if batch is not None:
             yield batch
-        if _size(message) > BATCH_BYTES:
+        if size_of(message) > BATCH_BYTES:
             batch = BatchBuilder(BATCH_BYTES, DefaultRecordBatch.CODEC_ZSTD)
         else:
             batch = producer.create_batch()
         batch.append(timestamp=at_ms, key=key, value=value, headers=headers)
     if batch is not None:
         yield batch
-
-
-def _size(message: Message) -> int:
-    """Return how many bytes a message is, all that may be large: its headers, too, are as they came."""
-    told = sum(len(name) + len(said or b"") for name, said in message.headers)
-    return len(message.key or b"") + len(message.value or b"") + told
 
 
 def _from_now(seconds: float) -> float:

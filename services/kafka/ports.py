@@ -32,6 +32,12 @@ class Message(NamedTuple):
     headers: Headers
 
 
+def size_of(one: Record | Message) -> int:
+    """Return how many bytes a record or message is: all of it that may be large."""
+    told = sum(len(name) + len(said or b"") for name, said in one.headers) if one.headers else 0
+    return len(one.key or b"") + len(one.value or b"") + told
+
+
 class Bounds(NamedTuple):
     """What a partition holds now: offsets from `begin` up to, not including, `end`."""
 
@@ -56,7 +62,7 @@ class Inbox(Protocol):
 
         Args:
             most: how many records at the most.
-            most_bytes: stop after the record with which the values together reach this size.
+            most_bytes: stop after the record with which all together reach this size.
             wait_s: how long to wait for the first; then the answer is empty.
 
         Raises:

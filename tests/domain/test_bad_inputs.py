@@ -15,9 +15,9 @@ from aiokafka.partitioner import murmur2
 from schemas.codec import MOST_BYTES
 from services.journal.memory import MemoryJournal, MemoryStore
 from services.journal.ports import Batch, DeadLetter, Entry
-from services.kafka.ports import Record
+from services.kafka.ports import Record, size_of
 from services.kafka.topics import partition_of
-from services.reading import read
+from services.reading import MOST_KEPT, read
 from services.shard import Shard
 from services.simulate import simulate
 
@@ -182,3 +182,21 @@ def test_the_largest_command_is_read_and_one_byte_more_is_not() -> None:
     too_large = read(Record(0, 0, None, value + b" ", ()))
     assert isinstance(too_large, DeadLetter)
     assert (too_large.reason, too_large.detail) == ("TOO_LARGE", "65537 bytes, at most 65536 - at `$`")
+
+
+@pytest.mark.parametrize(
+    "large",
+    [
+        Record(0, 7, b"k", bytes(MOST_KEPT), ()),
+        Record(0, 7, bytes(MOST_KEPT), b"x", ()),
+        Record(0, 7, b"k", b"x", (("h", bytes(MOST_KEPT)),)),
+    ],
+    ids=["value", "key", "header"],
+)
+def test_of_what_is_too_large_to_keep_size_and_hash_are_kept(large: Record) -> None:
+    letter = read(large)
+
+    assert isinstance(letter, DeadLetter)
+    assert (letter.key, letter.value, letter.headers) == (None, None, ())
+    hashed = sha256(large.value or b"").hexdigest()
+    assert letter.detail.endswith(f"; {size_of(large)} bytes, too many to keep, their value's SHA-256 is {hashed}")
