@@ -121,16 +121,17 @@ class Dispatch:
         if len(self._known) > _MOST_KNOWN:
             self._known.clear()
             self._lacking.clear()
+        ignored = 0
         while True:
             leaderless = await self._look_up({message.topic for message in messages})
             bound, rest = self._sorted(messages)
             if not bound:
                 break
             messages[:] = rest
-            await self._produce(bound, messages)
+            ignored += await self._produce(bound, messages)
         if leaderless:
             raise Away(f"Kafka has no leader for each partition of {' '.join(sorted(leaderless))}")
-        ignored = len(messages)
+        ignored += len(messages)
         messages.clear()
         return ignored
 
@@ -178,8 +179,12 @@ class Dispatch:
                 rest.append(message)
         return bound, rest
 
-    async def _produce(self, bound: Mapping[Place, list[Addressed]], left: list[Addressed]) -> None:
-        """Send one batch to each place, and add to `left` what is not acknowledged. Raises `Away` where some failed."""
+    async def _produce(self, bound: Mapping[Place, list[Addressed]], left: list[Addressed]) -> int:
+        """Send one batch to each place, and add to `left` what is not acknowledged. Raises `Away` where some failed.
+
+        Returns:
+            How many are ignored because they are larger, each by itself, than what their topic takes.
+        """
         batches = {place: _batch(messages, self._known[place[0]].batch_bytes) for place, messages in bound.items()}
         by_leader: dict[int, dict[str, list[tuple[int, bytes]]]] = {}
         for (topic, number), (data, _) in batches.items():
@@ -187,8 +192,12 @@ class Dispatch:
             by_leader.setdefault(leader, {}).setdefault(topic, []).append((number, data))
         answers = await asyncio.gather(*(self._ask(*one) for one in by_leader.items()))
         codes = {place: code for answer in answers for place, code in answer.items()}
+        ignored = 0
         for place, messages in bound.items():
-            left += messages[batches[place][1] :] if codes.get(place, _UNHEARD) == 0 else messages
+            code, packed = codes.get(place, _UNHEARD), batches[place][1]
+            alone = code in _TOO_LARGE and packed == 1
+            ignored += alone
+            left += messages[packed:] if code == 0 or alone else messages
         failed = {place: code for place, code in codes.items() if code}
         for place, code in failed.items():
             self._learn(place[0], code, batches[place][1])
@@ -198,12 +207,14 @@ class Dispatch:
             name = for_code(code).__name__
             if code not in _NEVER and (code == _UNHEARD or not self._given_up(topic, name)):
                 raise Away(f"{topic}, partition {number}: {name}")
+        return ignored
 
     def _learn(self, topic: str, code: int, packed: int) -> None:
         """Take in that a topic did not take a batch of so many messages."""
         known = self._known.pop(topic, None)
-        if known and code in _TOO_LARGE and packed > 1:
-            self._known[topic] = known._replace(batch_bytes=known.batch_bytes // 2)
+        if known and code in _TOO_LARGE:
+            # One that is too large by itself says nothing of the others.
+            self._known[topic] = known._replace(batch_bytes=known.batch_bytes // 2) if packed > 1 else known
         elif known and code == _NEEDS_A_KEY and not known.keyed:
             self._known[topic] = known._replace(keyed=True)
         elif code in _NEVER:

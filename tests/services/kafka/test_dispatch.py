@@ -53,6 +53,18 @@ async def test_more_than_a_topic_takes_in_one_batch_arrives_in_several(
     assert [value for _, value in await records(kafka, f"{prefix}one")] == values
 
 
+async def test_one_that_is_larger_than_its_topic_takes_is_ignored_and_no_other(
+    kafka: str, prefix: str, sender: Dispatch
+) -> None:
+    await make(kafka, f"{prefix}one", 1, {"max.message.bytes": "400"})
+    messages = [Addressed(f"{prefix}one", b"k", b"x" * size) for size in (10, 1000, 20)]
+
+    assert await sender.send(messages) == 1
+    assert await sender.send([Addressed(f"{prefix}one", b"k", b"next")]) == 0
+
+    assert [len(value or b"") for _, value in await records(kafka, f"{prefix}one")] == [10, 20, 4]
+
+
 @pytest.mark.parametrize("policy", ["compact", "compact,delete"])
 async def test_a_compacted_topic_takes_what_has_a_key_and_the_rest_is_ignored(
     kafka: str, prefix: str, sender: Dispatch, policy: str
