@@ -28,7 +28,9 @@ TOO_DEEP: Final = "nested too deep - at `$`"
 _DEEPEST: Final = 64
 """No message is nested half as deep. How deep a decoder goes rests on how deep its caller stands; no outcome may."""
 
-_BRACKETS: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|[][{}]', re.DOTALL)
+PARTS: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|[^]["{}]+|[][{}]', re.DOTALL)
+"""Of JSON, good or bad: texts, brackets, and what is between them."""
+
 _LONGEST_DETAIL: Final = 160
 _PLACED: Final = re.compile(r"(.*) - at (`(?:key` in `)?\$[!-_a-~]*`)", re.DOTALL)
 _PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
@@ -166,8 +168,8 @@ def is_too_deep(value: bytes) -> bool:
     if value.count(b"[") + value.count(b"{") <= _DEEPEST:
         return False
     depth = 0
-    for token in _BRACKETS.finditer(value):
-        depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(token[0], 0)
+    for part in PARTS.finditer(value):
+        depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(part[0], 0)
         if depth > _DEEPEST:
             return True
     return False

@@ -4,7 +4,6 @@ Law: the events are, byte for byte, those that the writer would store. Nothing i
 """
 
 import json
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, Final
@@ -13,7 +12,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct
 
 from domain.state import Totals
-from schemas.codec import MOST_BYTES, detail, parse_object
+from schemas.codec import MOST_BYTES, PARTS, detail, parse_object
 from schemas.reasons import DeadReason
 from schemas.values import timestamp
 from services.hindsight import so_far
@@ -27,10 +26,6 @@ _BATCH: Final = 500
 
 Balances = dict[tuple[str, str, str], tuple[int, int, int]]
 """Ledger, account and unit to debits, credits and held, in minimal parts."""
-
-
-_PARTS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"?|[^]["{}]+|[][{}]', re.DOTALL)
-"""Texts, brackets, and what is between them."""
 
 
 class _Timed(Struct):
@@ -137,7 +132,7 @@ def _shallow(line: bytes) -> bytes:
     """Empty the lists and objects in a line's object."""
     kept: list[bytes] = []
     depth = 0
-    for part in _PARTS.findall(line):
+    for part in PARTS.findall(line):
         depth -= part in {b"]", b"}"}
         if depth <= 1:
             kept.append(part)
