@@ -112,3 +112,21 @@ def test_read_models_are_rebuilt_swapped_rolled_back_and_dropped(defter: Program
     assert int(after["balance"]) == int(before[0]["balance"]) - 1
     refused = defter.run("rebuild", "--drop", str(number))
     assert (refused.code, "other than the live one" in refused.stderr) == (NOT_EXPECTED, True)
+
+
+def test_a_statement_that_is_cut_says_so_whatever_its_form(defter: Program, ledger: str) -> None:
+    of = ("--ledger", ledger)
+    pays = [
+        {"type": "transfer.v1", "id": f"pay-{number}", "ledger": ledger, "movements": [move("alice", "bob", 1)]}
+        for number in range(50)
+    ]
+    defter.ok("send", stdin=as_lines(pays))
+    told = "; --count N shows more of them, --all every one\n"
+
+    data = defter.run("statement", "bob", "--csv", *of)
+    chosen = defter.run("statement", "bob", "--csv", "--count", "50", *of)
+
+    assert (data.stdout, data.stderr) == (chosen.stdout, "the last 50 postings" + told)
+    assert chosen.stderr == ""
+    assert "the first 3 postings" + told in defter.ok("statement", "bob", "--after", "6.1", "--count", "3", *of)
+    assert defter.run("statement", "bob", "--csv", "--all", *of).stderr == ""
