@@ -49,6 +49,10 @@ def test_a_letter_from_the_wrong_partition_is_sent_to_the_right_one_and_only_onc
     dead = put(defter, 1 - home, Message(None, account(ledger, "alice"), HEADERS))
     (listed,) = [one for one in defter.json("dead-letters", "list", "--pending") if is_at(one, dead)]
     assert "would go to the ledger " + ledger in defter.ok("dead-letters", "show", said(dead))
+    last = defter.ok("dead-letters", "list", "--count", "1")
+    assert "1 dead letter, not sent again: " in last
+    assert "the last 1; --count N shows more of them, --all every one\n" in last
+    assert "--count N" not in defter.ok("dead-letters", "list", "--all")
 
     sent, summary = defter.json("dead-letters", "redrive", said(dead))
     again, again_summary = defter.json("dead-letters", "redrive", "--reason", "WRONG_PARTITION")
