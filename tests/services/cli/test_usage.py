@@ -100,6 +100,7 @@ def test_the_installed_program_tells_its_version(defter: Program) -> None:
         (["publisher", "--from-position", "9223372036854775808"], "is not in the range"),
         (["accounts", "--timeout", "nan"], "is not a number of seconds"),
         (["snapshot", "--every", "nan"], "is not a number of seconds"),
+        (["bench", "lone", "--seconds", "nan"], "is not a number of seconds"),
         (["snapshot", "--every", "0.5"], "0.5 is not in the range"),
         (["accounts", "--timeout", "inf"], "is not in the range"),
         (["simulate", "--on", "main", "--timeout", "1e300"], "is not in the range"),
