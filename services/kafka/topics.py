@@ -227,7 +227,9 @@ async def _settings(client: Client, names: list[str]) -> dict[str, dict[str, str
 
 async def _there(client: Client, names: list[str], partitions: int, more: Mapping[str, str]) -> Cluster:
     """Make those that are missing, and wait until each can be written to, whichever broker is asked."""
-    cluster = await _described(client, names)
+    # A cluster that has just come up answers before a broker has joined it, and would have no place for a replica.
+    while not (cluster := await _described(client, names)).brokers:  # noqa: ASYNC110 - Kafka tells nobody
+        await asyncio.sleep(_PAUSE_S)
     missing = [name for name in names if name not in cluster.topics]
     if missing:
         await _make(
