@@ -45,9 +45,8 @@ NO_FACTS: Final = Facts()
 NOTHING_WANTED: Final = Wanted()
 
 
-def refers(command: Command) -> bool:
-    """Tell whether the command refers to anything of the past; few do."""
-    return type(command) is ReverseTransfer or type(command) is CommitEnvelope
+REFERRING: Final = frozenset({ReverseTransfer, CommitEnvelope})
+"""The commands that refer to something of the past; few do."""
 
 
 def wanted(command: Command) -> Wanted:

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Final, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from schemas.commands import Tick
 from schemas.reasons import DeadReason
@@ -173,7 +174,7 @@ def again(kept: Kept, correction: bytes | None = None) -> Line | DeadLetter:
     )
     found = read(record)
     if isinstance(found, DeadLetter) and found.reason == DeadReason.KEY_MISMATCH:
-        found = read(record._replace(key=None))
+        found = read(replace(record, key=None))
     if isinstance(found, DeadLetter):
         return found
     if letter.reason == DeadReason.ID_REUSED and correction is None:

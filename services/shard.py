@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, get_args
 
-from domain.decide import advance, lapse
-from domain.facts import NO_FACTS, Facts, refers, wanted
+from domain.decide import decide, lapse
+from domain.facts import NO_FACTS, REFERRING, Facts, wanted
 from domain.ledger import apply
 from domain.state import Ledger
 from schemas.codec import decode_event, encode_event, id_key
@@ -94,13 +94,13 @@ class Shard:
         transfers: list[Key] = []
         places: list[tuple[str, int]] = []
         for reading in readings:
-            if isinstance(reading, Reading) and type(reading.command) is not Tick:
+            if isinstance(reading, Reading) and type(command := reading.command) is not Tick:
                 ids.append(reading.key)
-                if refers(reading.command):
-                    transfer, sequences = wanted(reading.command)
+                if type(command) in REFERRING:
+                    transfer, sequences = wanted(command)
                     if transfer is not None:
-                        transfers.append(id_key(reading.command.ledger, transfer))
-                    places.extend((reading.command.ledger, sequence) for sequence in sequences)
+                        transfers.append(id_key(command.ledger, transfer))
+                    places.extend((command.ledger, sequence) for sequence in sequences)
         return Wanted(ids, transfers, places)
 
     def begin(self) -> Draft:
@@ -143,7 +143,7 @@ class Shard:
             if ledger.expiring.first <= at:
                 return False
         if type(command) is not Tick:
-            self._decide(ledger, reading, recalled, draft)
+            self._decide(ledger, reading, at, recalled, draft)
         return True
 
     def forget(self, drafts: int) -> None:
@@ -167,10 +167,11 @@ class Shard:
         draft.opened.append(command.ledger)
         return ledger
 
-    def _decide(self, ledger: Ledger, reading: Reading, recalled: Recalled, draft: Draft) -> None:
+    def _decide(self, ledger: Ledger, reading: Reading, at: str, recalled: Recalled, draft: Draft) -> None:
         command, key = reading.command, reading.key
-        facts = self._facts(command, recalled) if refers(command) else NO_FACTS
-        (outcome,) = advance(ledger, command, reading.at, facts)
+        facts = self._facts(command, recalled) if type(command) in REFERRING else NO_FACTS
+        outcome = decide(ledger, command, at, facts)
+        apply(ledger, outcome)
         draft.entries.append(_entry(outcome))
         reverses = None
         if type(outcome) is TransferPosted:

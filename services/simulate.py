@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, Raw, Struct
+from msgspec.structs import replace
 
 from domain.state import Totals
 from schemas.codec import MOST_BYTES, PARTS, detail, parse_object
@@ -112,7 +113,7 @@ def _read(lines: Iterable[bytes]) -> Iterator[Reading | DeadLetter]:
             except (ValueError, RecursionError) as error:
                 yield dead(record, DeadReason.MALFORMED, detail(error, text))
                 continue
-        yield read(record._replace(value=text), at)
+        yield read(replace(record, value=text), at)
 
 
 def _time_said(line: bytes) -> object:

@@ -154,8 +154,7 @@ def _batches(producer: Any, messages: Sequence[Message]) -> Iterator[Any]:
     at_ms = int(time.time() * 1000)
     batch = None
     for message in messages:
-        key, value, headers = message
-        headers = headers if type(headers) is list else list(headers)
+        key, value, headers = message.key, message.value, list(message.headers)
         if batch is not None and batch.append(timestamp=at_ms, key=key, value=value, headers=headers) is not None:
             continue
         if batch is not None:

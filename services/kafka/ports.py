@@ -8,10 +8,12 @@ conformance suite holds both to the same behaviour.
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+from msgspec import Struct
+
 Headers = Sequence[tuple[str, bytes | None]]
 
 
-class Record(NamedTuple):
+class Record(Struct, frozen=True, gc=False):
     """One record as the broker keeps it.
 
     `at_ms` is the broker's own time of appending, in milliseconds since 1970 (topics are created with `LogAppendTime`).
@@ -24,7 +26,7 @@ class Record(NamedTuple):
     headers: Headers
 
 
-class Message(NamedTuple):
+class Message(Struct, frozen=True, gc=False):
     """One record about to be sent."""
 
     key: bytes | None

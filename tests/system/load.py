@@ -95,7 +95,7 @@ class Load:
     def _decided(self, message: Message) -> Message:
         """Decide a message along, roughly as it will be decided."""
         self._offset += 1
-        record = Record(self._offset, time.time_ns() // 1_000_000, *message)
+        record = Record(self._offset, time.time_ns() // 1_000_000, message.key, message.value, message.headers)
         self._shard.decide(read(record), NOTHING_RECALLED, self._draft)
         for entry in self._draft.entries[self._seen :]:
             self._asking.notice(decode_event(entry.data))

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import psycopg
 from aiokafka import ConsumerRecord
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from msgspec.structs import replace
 
 from schemas.commands import Tick
 from schemas.replies import decode_reply, decode_told
@@ -60,7 +61,7 @@ class Asking:
             return message
         bad = ("no such topic", "none", self._house.topics.commands)
         to = self._topic if kind < 0.95 else self._chance.choice(bad)
-        return message._replace(headers=[*message.headers, (HEADER, to.encode())])
+        return replace(message, headers=[*message.headers, (HEADER, to.encode())])
 
     async def see_that_all_are_told(self) -> int:
         """See that all who asked were told what came of their commands, and nothing else; return how many asked."""

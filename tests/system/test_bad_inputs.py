@@ -94,7 +94,7 @@ def became(
         if letter := letters.get(sent.place):
             became[title] = letter.headers[0][1].decode()
             continue
-        reading = read(Record(0, 0, *sent.message))
+        reading = read(Record(0, 0, sent.message.key, sent.message.value, sent.message.headers))
         assert isinstance(reading, Reading), f"{title}: it is no command, and there is no dead letter"
         command = (reading.command.ledger, reading.command.id)
         (outcome,) = outcomes[command]
