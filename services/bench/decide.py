@@ -2,28 +2,34 @@
 
     decode, fingerprint, look the id up in memory, decide, apply, encode
 
-Law: the calls are those of the writer, in its order and in batches of its size. Only where it would ask the journal the
-ids are looked up in memory, and where it would commit they are put there.
+Law: these six and nothing else are the figure, each of them the call that the writer makes. All that a writer does with
+a batch, collecting what the journal is to be asked and given included, is measured beside it.
 """
 
 import gc
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from typing import Final
 
+from domain.decide import decide as decided
+from domain.ledger import apply
+from schemas.codec import decode_event, encode_event
 from services.bench import load
 from services.bench.checking import Told, Wrong
 from services.bench.options import Options, Result
 from services.bench.sampling import sampled
 from services.interpreter import collect_seldom
-from services.journal.ports import Id, Key, Known, Recalled, Row
+from services.journal.ports import DeadLetter, Fingerprint, Key, Known, Recalled, Row
 from services.kafka.ports import Record
 from services.reading import read
 from services.settings import Settings
-from services.shard import Draft, Shard
+from services.shard import Shard
 from services.writer import MOST_RECORDS
+
+Ids = dict[Key, Fingerprint]
+"""The ids that have their outcome, and what each stands for."""
 
 _BEGIN_MS: Final = 1_800_000_000_000
 
@@ -31,22 +37,43 @@ _BEGIN_MS: Final = 1_800_000_000_000
 async def decide(options: Options, servers: Settings) -> Result:
     """Measure once; needs no servers. Raises `Wrong`."""
     del servers
-    deciding = _Deciding()
-    for _ in deciding.batches(load.opening(options.accounts, books=options.books)):
-        pass
-    deciding.seconds = deciding.cpu_s = 0.0
-    with collecting_as_a_process(), sampled(options.profiles.get("decide"), f"{__name__}._Deciding._decide"):
-        transfers = sum(deciding.batches(load.transfers(options.transfers, options.accounts)))
-    if transfers != options.transfers:
-        raise Wrong(f"{options.transfers} transfers brought {transfers} events")
+    figure, in_batches = (_measured(way, options) for way in (in_six_steps, as_the_writer))
     return {
-        "per_s": round(transfers / deciding.seconds),
-        "transfers": transfers,
+        "per_s": round(options.transfers / figure.seconds),
+        "writer_per_s": round(options.transfers / in_batches.seconds),
+        "transfers": options.transfers,
         "accounts": options.accounts,
         "books": options.books,
-        "seconds": round(deciding.seconds, 2),
-        "cpu_us": {"writer": round(deciding.cpu_s / transfers * 1_000_000, 2)},
+        "seconds": round(figure.seconds, 2),
+        "cpu_us": {"writer": round(figure.cpu_s / options.transfers * 1_000_000, 2)},
     }
+
+
+def in_six_steps(shard: Shard, ids: Ids, records: Iterable[Record]) -> list[bytes]:
+    """Make events of a batch, all of it read first: a writer looks up all ids at once."""
+    ledgers, events = shard.ledgers, []
+    for reading in [read(record) for record in records]:
+        assert not isinstance(reading, DeadLetter), reading.detail
+        if reading.key not in ids:
+            ledger = ledgers[reading.command.ledger]
+            event = decided(ledger, reading.command, max(reading.at, ledger.at))
+            apply(ledger, event)
+            ids[reading.key] = reading.fingerprint
+            events.append(encode_event(event))
+    return events
+
+
+def as_the_writer(shard: Shard, ids: Ids, records: Iterable[Record]) -> list[bytes]:
+    """Do all that a writer does with a batch but waiting: the journal's answer is made of the ids in memory."""
+    readings = [read(record) for record in records]
+    known = {key: Known(ids[key], 0) for key in shard.wanted(readings).ids if key in ids}
+    recalled = Recalled(known, {}, {})
+    shard.forget(shard.drafts)
+    draft = shard.begin()
+    for reading in readings:
+        shard.decide(reading, recalled, draft)
+    ids.update({key: one.fingerprint for key, one in draft.outcomes.items()})
+    return [entry.data for entry in draft.entries]
 
 
 @contextmanager
@@ -62,42 +89,53 @@ def collecting_as_a_process() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-class _Deciding:
-    """A shard, the ids that it has decided, and how long that took."""
+Way = Callable[[Shard, Ids, Iterable[Record]], list[bytes]]
 
-    def __init__(self) -> None:
+
+class _Timed:
+    """A shard, the ids that it has decided, and how long that took in one of the two ways."""
+
+    def __init__(self, way: Way) -> None:
         self.seconds = 0.0
         self.cpu_s = 0.0
+        self._way = way
         self._shard = Shard(0, 1)
-        self._ids: dict[Key, Id] = {}
+        self._ids: Ids = {}
         self._told = Told()
         self._offset = 0
 
-    def batches(self, commands: Iterable[bytes]) -> Iterator[int]:
-        """Decide all, and give how many events each batch brought. Making and checking them takes none of the time."""
-        coming = iter(commands)
+    def open(self, commands: Iterable[bytes]) -> None:
+        """Decide what is there before the clock starts."""
+        self._check(as_the_writer(self._shard, self._ids, map(self._record, commands)))
+
+    def decide(self, commands: Iterable[bytes]) -> int:
+        """Decide all, and return how many events that brought. Making and checking them takes none of the time."""
+        coming, count = iter(commands), 0
         while records := [self._record(value) for value in islice(coming, MOST_RECORDS)]:
             begun, cpu_begun = time.perf_counter(), time.thread_time()
-            draft = self._decide(records)
+            events = self._way(self._shard, self._ids, records)
             self.seconds += time.perf_counter() - begun
             self.cpu_s += time.thread_time() - cpu_begun
-            for entry in draft.entries:
-                self._told.take_in(Row(0, entry.ledger, entry.sequence, entry.tag, entry.data))
-            yield len(draft.entries)
+            self._check(events)
+            count += len(events)
+        return count
 
-    def _decide(self, records: list[Record]) -> Draft:
-        """Do what the writer does with a batch."""
-        readings = [read(record) for record in records]
-        ids = self._ids
-        known = (ids[key] for key in self._shard.wanted(readings).ids if key in ids)
-        recalled = Recalled({one.key: Known(one.fingerprint, one.sequence) for one in known}, {}, {})
-        self._shard.forget(self._shard.drafts)
-        draft = self._shard.begin()
-        for reading in readings:
-            self._shard.decide(reading, recalled, draft)
-        ids |= draft.outcomes
-        return draft
+    def _check(self, events: Iterable[bytes]) -> None:
+        for data in events:
+            event = decode_event(data)
+            self._told.take_in(Row(0, event.ledger, event.sequence, "", data))
 
     def _record(self, value: bytes) -> Record:
         self._offset += 1
         return Record(self._offset, _BEGIN_MS + self._offset // MOST_RECORDS, load.LEDGER.encode(), value, ())
+
+
+def _measured(way: Way, options: Options) -> _Timed:
+    timed = _Timed(way)
+    timed.open(load.opening(options.accounts, books=options.books))
+    file = options.profiles.get("decide") if way is in_six_steps else None
+    with collecting_as_a_process(), sampled(file, f"{__name__}.{way.__name__}"):
+        count = timed.decide(load.transfers(options.transfers, options.accounts))
+    if count != options.transfers:
+        raise Wrong(f"{options.transfers} transfers brought {count} events")
+    return timed

@@ -67,6 +67,7 @@ def _headline(result: Result) -> str:
     told = [f"{result['rate']:,} a second offered"] if "rate" in result else []
     told += [f"{result['per_s']:,} {result.get('of', 'transfers')}/s"] if "per_s" in result else []
     told += [f"{result['balances_per_s']:,} of balances alone"] if "balances_per_s" in result else []
+    told += [f"{result['writer_per_s']:,} with all that a writer does"] if "writer_per_s" in result else []
     told += [f"{result['of_drain']} of drain"] if "of_drain" in result else []
     told += [f"{name[:-3]} {result[name]} ms" for name in ("p50_ms", "p99_ms", "p999_ms", "max_ms") if name in result]
     if "statement_p50_ms" in result:

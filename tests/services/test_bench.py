@@ -120,7 +120,8 @@ def test_deciding_needs_no_servers_and_prints_one_object(capsys: pytest.CaptureF
     result = json.loads(line)
     assert code == 0
     assert (result["figure"], result["transfers"], result["books"], result["runs"]) == ("decide", 500, True, 3)
-    assert result["spread"]["per_s"][0] <= result["per_s"] <= result["spread"]["per_s"][1]
+    for figure in ("per_s", "writer_per_s"):
+        assert 0 < result["spread"][figure][0] <= result[figure] <= result["spread"][figure][1]
     assert result["surroundings"]["cores"] >= 1
 
 
