@@ -78,7 +78,10 @@ def replay(streams: Streams, ledger: str, inside: Bounds) -> Iterator[bytes]:
     state = state_before(streams, ledger, inside.first)
     yield _border(state, inside)
     for page in streams.pages(ledger, *inside):
-        yield b"".join([_played(state, data) for data in page])
+        lines: list[bytes] = []
+        for data in page:
+            lines += (b'{"event":', data, b',"changes":[', _played(state, data), b"]}\n")
+        yield b"".join(lines)
     yield _border(state, inside)
 
 
@@ -88,24 +91,22 @@ def _border(state: Ledger, inside: Bounds) -> bytes:
 
 
 def _played(state: Ledger, data: bytes) -> bytes:
+    """Play one event, and say what it changed."""
     event = decode_event(data)
-    if type(event) is TransferPosted and event.hold is None and _is_between_two(event.postings):
-        changes = _of_two(state, *event.postings)
-        apply(state, event)
-    else:
-        places = touched(state, event)
-        before = [_totals(state, place) for place in places]
-        apply(state, event)
-        changes = ",".join(
-            _CHANGE % (*place, old, new)
-            for place, old in zip(places, before, strict=True)
-            if (new := _totals(state, place)) != old
-        )
-    return b'{"event":%b,"changes":[%b]}\n' % (data, changes.encode())
-
-
-def _is_between_two(postings: tuple[Posting, ...]) -> bool:
-    return len(postings) == _TWO and postings[0].account != postings[1].account
+    if type(event) is TransferPosted and len(event.postings) == _TWO and event.hold is None:
+        one, two = event.postings
+        if one.account != two.account:
+            changes = _of_two(state, one, two)
+            apply(state, event)
+            return changes.encode()
+    places = touched(state, event)
+    before = [_totals(state, place) for place in places]
+    apply(state, event)
+    return ",".join(
+        _CHANGE % (*place, old, new)
+        for place, old in zip(places, before, strict=True)
+        if (new := _totals(state, place)) != old
+    ).encode()
 
 
 def _of_two(state: Ledger, one: Posting, two: Posting) -> str:
