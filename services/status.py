@@ -37,6 +37,9 @@ select next, replied, (select coalesce(max(notification_id), 0) from journal.sha
 _DEAD: Final = """
 select reason, count(*) from journal.dead_letters where "partition" = %s group by reason order by reason"""
 
+_REDRIVEN: Final = """
+select count(distinct "offset") from journal.redriven where "partition" = %s"""
+
 _CONNECTIONS: Final = """
 select application_name, coalesce(host(client_addr), 'local'), extract(epoch from now() - backend_start)::float8,
        exists (select from pg_locks where pg_locks.pid = activity.pid and locktype = 'advisory' and granted)
@@ -49,6 +52,7 @@ class Shard(Struct, frozen=True, kw_only=True):
 
     Lags are what is behind: commands, and positions of the journal; those in seconds are the age of the oldest that
     waits. Rates are a second. `replies_lag` counts commands whose replies, where asked for, may not be sent yet.
+    `dead_letters` are all there ever were, by reason; `dead_letters_redriven` of them were sent again.
     """
 
     type: str = "shard"
@@ -69,6 +73,7 @@ class Shard(Struct, frozen=True, kw_only=True):
     projector_lag_s: float
     projected_per_s: int
     dead_letters: dict[str, int]
+    dead_letters_redriven: int
     dead_letters_unpublished: int
     oldest_unpublished_s: float
 
@@ -103,6 +108,7 @@ class _Sample(Struct, frozen=True):
     unprojected: Lag
     letters: Lag
     dead: dict[str, int]
+    redriven: int
 
 
 async def status(settings: Settings, partitions: int) -> tuple[list[Shard], list[Process]]:
@@ -136,6 +142,7 @@ def _told(number: int, before: _Sample, now: _Sample) -> Shard:
         projector_lag_s=round(now.unprojected.seconds, 1),
         projected_per_s=round((now.projected - before.projected) / elapsed_s),
         dead_letters=now.dead,
+        dead_letters_redriven=now.redriven,
         dead_letters_unpublished=now.letters.messages,
         oldest_unpublished_s=round(max(now.unpublished.seconds, now.letters.seconds), 1),
     )
@@ -151,7 +158,7 @@ async def _sample(settings: Settings, shard: int) -> _Sample:
         projected = await asyncio.to_thread(_projected, settings, shard)
         tails = await asyncio.gather(*(output.tail() for output in outputs))
         kept = await asyncio.to_thread(_kept, settings, shard, tails, Reached(projected))
-        (following, replied, position), published, (unpublished, letters), (unprojected, _), dead = kept
+        (following, replied, position), published, (unpublished, letters), (unprojected, _), (dead, redriven) = kept
         waiting = await undecided(commands, following)
         return _Sample(
             at_s,
@@ -165,6 +172,7 @@ async def _sample(settings: Settings, shard: int) -> _Sample:
             unprojected,
             letters or NOTHING,
             dead,
+            redriven,
         )
     finally:
         await asyncio.gather(commands.close(), *(output.close() for output in outputs))
@@ -185,17 +193,21 @@ def _published(connection: psycopg.Connection[Any], shard: int, last: Record | N
 
 def _kept(
     settings: Settings, shard: int, tails: Sequence[Record | None], projected: Reached
-) -> tuple[tuple[int, int, int], int, Behind, Behind, dict[str, int]]:
-    """Return how far journal and publisher have come, what waits for publisher and projector, and the dead letters."""
+) -> tuple[tuple[int, int, int], int, Behind, Behind, tuple[dict[str, int], int]]:
+    """Return how far journal and publisher have come, what waits for publisher and projector, and the dead letters.
+
+    Of dead letters: how many by reason, and how many of all were sent again.
+    """
     with _connected(settings.database(shard)) as connection:
         dead = dict(connection.execute(_DEAD, (shard,)).fetchall())
+        ((redriven,),) = connection.execute(_REDRIVEN, (shard,)).fetchall()
         row = connection.execute(_HOW_FAR.replace("{shard}", str(shard)).encode()).fetchone()
         assert row is not None, f"shard {shard} has no row in journal.offsets"
         following, replied, position = row
         published = _published(connection, shard, tails[0])
         unpublished = behind_on(connection, shard, Reached(published, _said(tails[1], "offset", -1)))
         unprojected = behind_on(connection, shard, projected)
-        return (following, replied, position), published, unpublished, unprojected, dead
+        return (following, replied, position), published, unpublished, unprojected, (dead, redriven)
 
 
 def _projected(settings: Settings, shard: int) -> int:

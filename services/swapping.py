@@ -21,6 +21,7 @@ from services.journal.lock import Taken, only_one
 from services.journal.postgres import PostgresJournal
 from services.migrations import PROJECTOR
 from services.projector import connected
+from services.reads import NotThere
 from services.settings import Settings
 
 _T = TypeVar("_T")
@@ -84,14 +85,15 @@ async def roll_back(settings: Settings, place: Place) -> tuple[int, int]:
 
     Raises:
         Away: a database does not answer.
-        Unexpected: there is none, or somebody else rebuilds.
+        NotThere: there is none.
+        Unexpected: somebody else rebuilds.
     """
     async with alone(place.dsn):
         live, number = await asked(place.dsn, lambda cursor: (_live(cursor), generations.previous(cursor)))
         if live is None or number is None:
-            raise Unexpected(
-                "there is no generation to go back to: none was live before this one, or it was dropped",
-                "`defter rebuild` makes one from the journal",
+            raise NotThere(
+                "there is no generation to go back to: none was live before this one, or it was dropped; "
+                "`defter rebuild` makes one from the journal"
             )
         await asked(place.dsn, lambda cursor: generations.find(cursor, number))
         building = Building(settings, place.dsn, number)
@@ -106,12 +108,12 @@ async def drop(place: Place, number: int) -> None:
 
     Raises:
         Away: the database does not answer.
-        Unexpected: there is no such generation, or it is live.
+        NotThere: there is no such generation, or it is live.
     """
     try:
         await asked(place.dsn, lambda cursor: generations.drop(cursor, number))
     except NoGeneration as none:
-        raise Unexpected(str(none), "`defter rebuild --list` tells which there are") from None
+        raise NotThere(f"{none}; `defter rebuild --list` tells which there are") from None
 
 
 async def all_kept(place: Place) -> list[Kept]:

@@ -101,6 +101,8 @@ def _tell_as_json(ledger: str, found: "Between") -> None:
     for one in found.differences:
         totals = [(side.debits, side.credits, side.held) for side in (one.before, one.after)]
         screen.line(balance_line((ledger, one.account, one.unit), *totals))
+    about = {"type": "diff", "ledger": ledger, "from_sequence": found.left, "to_sequence": found.right}
+    screen.line(about | {"balances": len(found.differences)})
 
 
 def _generations(settings: "Settings", numbers: tuple[int, int], timeout_s: float, *, as_json: bool) -> bool:

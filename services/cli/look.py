@@ -103,8 +103,9 @@ def _show_shards(shards: Any) -> None:
     for it in shards:
         if it.dead_letters:
             said = ", ".join(f"{count} {reason}" for reason, count in it.dead_letters.items())
+            again = f"; {it.dead_letters_redriven} of them sent again" if it.dead_letters_redriven else ""
             waiting = f"; {it.dead_letters_unpublished} not published yet" if it.dead_letters_unpublished else ""
-            screen.say(f"shard {it.shard}: dead letters: {said}{waiting}")
+            screen.say(f"shard {it.shard}: dead letters: {said}{again}{waiting}")
         if it.replies_lag:
             screen.say(f"shard {it.shard}: replies to the last {it.replies_lag} commands may not be sent yet")
 

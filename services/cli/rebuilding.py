@@ -1,6 +1,7 @@
 """`defter rebuild`: the read models made anew from the journal, compared, and swapped.
 
-Law: what the answer is stands in the exit code: 1 where a dry run finds a difference.
+Law: what the answer is stands in the exit code: 1 where a dry run finds a difference, and where what is to be dropped
+or gone back to is not there.
 """
 
 import sys
@@ -62,16 +63,22 @@ def rebuild(
         raise click.UsageError("--balances stands with --dry-run: read models with nothing else are shown to nobody")
     if rate and things and not dry_run:
         raise click.UsageError(f"{things[0]} takes in no events: leave --rate out")
+    from services.cli.asking import No
+    from services.reads import NotThere
+
     collect_seldom()
     does = _Doing(as_json, rate, timeout_s)
-    if drop:
-        wait_for(does.drop(drop))
-    elif listing:
-        wait_for(does.tell())
-    elif rollback:
-        wait_for(does.roll_back())
-    elif not wait_for(does.rebuild(dry_run=dry_run, whole=not balances)):
-        raise click.exceptions.Exit(NO)
+    try:
+        if drop:
+            wait_for(does.drop(drop))
+        elif listing:
+            wait_for(does.tell())
+        elif rollback:
+            wait_for(does.roll_back())
+        elif not wait_for(does.rebuild(dry_run=dry_run, whole=not balances)):
+            raise click.exceptions.Exit(NO)
+    except NotThere as not_there:
+        raise No(str(not_there)) from None
 
 
 class _Doing:

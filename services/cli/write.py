@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 
 import click
 
+from schemas.values import Policy
 from services.cli import options
 from services.cli.options import How
 from services.cli.place import here
@@ -28,7 +29,11 @@ def open_ledger(name: str, **how: Any) -> None:
 @commands.command("open", epilog=options.example("defter open bank --type external", "defter open alice bob"))
 @click.argument("accounts", metavar="ACCOUNT...", type=options.ACCOUNT, nargs=-1, required=True)
 @click.option("--type", "account_type", metavar="TYPE", help="user (the default), external, treasury, issuer, …")
-@click.option("--policy", help="How far below zero it may go; else the first that its type allows.")
+@click.option(
+    "--policy",
+    type=click.Choice([str(policy) for policy in Policy]),
+    help="How far below zero it may go; else the first that its type allows.",
+)
 @click.option("--floor", type=int, help="With capped_overdraft: the least that may be available, 0 or below.")
 @click.option("--flag", "flags", multiple=True, help="A mark that books look for; again for more.")
 @click.option("--book", help="The book that its postings go by.")

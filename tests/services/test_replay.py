@@ -226,11 +226,13 @@ def test_a_difference_is_what_the_windows_changes_add_up_to(past: Past, defter: 
     at = json.loads(rows[left - 1].data)["at"]
     end_of_that_time = max(row.sequence for row in rows if json.loads(row.data)["at"] <= at)
 
-    told = defter.json("diff", str(left), str(right), code=1)
+    *told, points = defter.json("diff", str(left), str(right), code=1)
     timed = defter.json("diff", at, str(right), code=1)
 
     expected = {place for place in after if after[place] != before.get(place, NOTHING)}
     assert {(line["account"], line["unit"]) for line in told} == expected
+    between = {"ledger": "main", "from_sequence": left, "to_sequence": right}
+    assert points == {"type": "diff", **between, "balances": len(told)}
     assert all(line["after"]["debits"] == after[line["account"], line["unit"]]["debits"] for line in told)
     assert timed == defter.json("diff", str(end_of_that_time), str(right), code=1)
     assert "no balances of main changed" in defter.ok("diff", str(right), str(right))

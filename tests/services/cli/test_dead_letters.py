@@ -128,6 +128,9 @@ def test_a_key_that_is_not_the_ledgers_is_mended_and_an_id_that_stands_for_somet
 
     assert (mended["outcome"], mended["command"]) == ("accepted", "bob")
     assert (refused["outcome"], refused["reason"], summary["not_sent"]) == ("not-sent", "ID_REUSED", 1)
+    shard = next(one for one in defter.json("status") if one["type"] == "shard" and one["shard"] == home)
+    assert 0 < shard["dead_letters_redriven"] < sum(shard["dead_letters"].values())
+    assert f"; {shard['dead_letters_redriven']} of them sent again" in defter.ok("status")
 
 
 def test_killed_between_sending_and_noting_it_is_sent_once_more_and_that_changes_nothing(

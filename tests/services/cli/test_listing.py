@@ -7,7 +7,6 @@ import re
 from tests.services.cli.program import Program, as_lines, move
 
 NO = 1
-NOT_EXPECTED = 3
 
 
 def test_reading_back_what_was_so(defter: Program, ledger: str) -> None:
@@ -111,7 +110,9 @@ def test_read_models_are_rebuilt_swapped_rolled_back_and_dropped(defter: Program
     (after,) = defter.json("balance", "alice", "--ledger", ledger, "--min-sequence", "6")
     assert int(after["balance"]) == int(before[0]["balance"]) - 1
     refused = defter.run("rebuild", "--drop", str(number))
-    assert (refused.code, "other than the live one" in refused.stderr) == (NOT_EXPECTED, True)
+    assert (refused.code, "other than the live one" in refused.stderr) == (NO, True)
+    nowhere = defter.run("rebuild", "--rollback")
+    assert (nowhere.code, "there is no generation to go back to" in nowhere.stderr) == (NO, True)
 
 
 def test_a_statement_that_is_cut_says_so_whatever_its_form(defter: Program, ledger: str) -> None:

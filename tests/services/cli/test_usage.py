@@ -72,6 +72,7 @@ def test_the_installed_program_tells_its_version(defter: Program) -> None:
         (["transfer", "a", "b", "qaz", "5"], "'qaz' is not a unit"),
         (["transfer", "a b", "b", "QAZ", "5"], "'a b' is not an account's name"),
         (["open", "@alice"], "'@alice' is not an account's name"),
+        (["open", "alice", "--policy", "foo"], "is not one of 'no_overdraft', 'capped_overdraft', "),
         (["open-ledger", "Main"], "'Main' is not a ledger's name"),
         (["show", "with space"], "'with space' is not an id"),
         (["balance", "a", "--as-of", "yesterday"], "'yesterday' is neither a sequence nor a time"),
