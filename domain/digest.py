@@ -46,7 +46,7 @@ def _registries(ledger: Ledger) -> Iterator[bytes]:
         yield _line(section="account_type", account_type=account_type, **of_type._asdict())
     for name, kind in sorted(ledger.kinds.items()):
         yield _line(section="kind", kind=name, source=_side(kind.source), destination=_side(kind.destination))
-    for book in sorted(ledger.books.values()):
+    for _, book in sorted(ledger.books.items()):
         yield _line(
             section="book",
             book=book.name,

@@ -27,7 +27,7 @@ def head(ledger: Ledger) -> Values:
         ledger.at,
         tuple(ledger.units.items()),
         tuple((name, *of_type) for name, of_type in ledger.account_types.items()),
-        tuple((name, *map(_sides, kind)) for name, kind in ledger.kinds.items()),
+        tuple((name, _sides(kind.source), _sides(kind.destination)) for name, kind in ledger.kinds.items()),
         tuple(
             (book.name, book.version, sorted(book.units), sorted(book.flags), sorted(book.accounts), book.title)
             for book in ledger.books.values()

@@ -6,8 +6,8 @@ start, in replay and in `verify` it is the same.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from functools import cache
-from typing import assert_never
+from functools import lru_cache
+from typing import Any, assert_never
 
 from domain.state import Account, Ad, Book, Hold, Kind, Ledger, Part, Totals, TypeOfAccount, built_in
 from schemas.events import (
@@ -98,8 +98,8 @@ def _apply_account(ledger: Ledger, event: AccountChanged) -> None:
         if event.alias is not None:
             ledger.aliases[event.alias] = account
     account.become(event.policy, None if event.floor is None else int(event.floor))
-    account.flags = event.flags
-    account.book = event.book
+    account.flags = _shared(event.flags)
+    account.book = _shared(event.book)
     account.alias = event.alias
     account.state = event.state
     account.version = event.version
@@ -143,7 +143,7 @@ def _end(ledger: Ledger, hold: Hold) -> None:
         ledger.expiring.remove((hold.expires_at, hold.id))
 
 
-@cache
-def _shared(name: str) -> str:
-    """Return one text for all accounts that have this unit or type: to compare it, none is fetched from memory."""
-    return name
+@lru_cache(maxsize=1024)
+def _shared(said: Any) -> Any:
+    """Return one object for all accounts that say the same, units, books, flags: to compare it, none is fetched."""
+    return said

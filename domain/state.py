@@ -99,7 +99,8 @@ class TypeOfAccount(NamedTuple):
     singleton: bool = False
 
 
-class Admission(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Admission:
     """Which types of account may stand on one side of a transfer."""
 
     only: frozenset[str] = frozenset()
@@ -110,7 +111,8 @@ class Admission(NamedTuple):
         return account_type not in self.never and (not self.only or account_type in self.only)
 
 
-class Kind(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Kind:
     """Who may be source and who destination."""
 
     source: Admission
@@ -122,7 +124,8 @@ class Kind(NamedTuple):
         return cls(Admission(only=frozenset(sources)), Admission(only=frozenset(destinations)))
 
 
-class Book(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Book:
     """Which units and accounts may take part. An empty list admits all."""
 
     name: str
