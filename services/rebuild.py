@@ -24,10 +24,12 @@ from projections import comparing, generations
 from projections.comparing import TABLES, Compared
 from projections.generations import schema_of
 from services.building import Building, Positions
+from services.errors import Unexpected
 from services.journal.connection import parameters
 from services.migrations import PROJECTOR
 from services.points import Point, no_point
 from services.projector import PAGE, connected
+from services.reads import NotThere
 from services.settings import Settings
 from services.swapping import (
     NAME,
@@ -103,7 +105,7 @@ async def rebuild(
         if other and not compared:
             why = f"generation {other} stands still: no projector keeps it"
         if dry_run or not whole:
-            await drop(place, building.number)
+            await _let_go(place, building.number)
         else:
             await _take_over(settings, place, building, other, told)
         return Rebuilt(building.number, before, resumed_at, building.positions, compared or [], why)
@@ -122,11 +124,19 @@ async def _begin(settings: Settings, place: Place, building: Building, *, whole:
         if same and not building.number:
             building.number, building.positions = kept.known.number, kept.positions
         else:
-            await drop(place, kept.known.number)
+            await _let_go(place, kept.known.number)
     if not building.number:
         building.number = await asked(place.dsn, partial(generations.begin, whole=whole))
     await building.point("begun")
     return sum(building.positions.values())
+
+
+async def _let_go(place: Place, number: int) -> None:
+    """Drop a generation that no rebuild goes on with. Raises `Unexpected` where somebody else has just done so."""
+    try:
+        await drop(place, number)
+    except NotThere as gone:
+        raise Unexpected(str(gone), "somebody else dropped it meanwhile: run this again") from None
 
 
 async def _compare(place: Place, building: Building, other: int, told: Told, *, whole: bool) -> list[Compared] | None:

@@ -18,7 +18,7 @@ from services.journal.postgres import PostgresJournal
 from services.migrations import PROJECTOR, migrate
 from services.points import Point
 from services.projector import Projector, prepare
-from services.reads import Reads
+from services.reads import NotThere, Reads
 from services.swapping import drop, roll_back
 from tests.projections.stream import SHARD
 from tests.services.journal.wire import Wire
@@ -80,9 +80,9 @@ async def test_the_old_one_is_kept_so_that_going_back_loses_nothing(house: House
     assert last >= len(all_that_can_happen())
     await drop(house.place, 1)
     assert list(await house.states()) == [2]
-    with pytest.raises(Unexpected, match="no generation to go back to"):
+    with pytest.raises(NotThere, match="no generation to go back to"):
         await roll_back(house.settings, house.place)
-    with pytest.raises(Unexpected, match="no generation 2, other than the live one"):
+    with pytest.raises(NotThere, match="no generation 2, other than the live one"):
         await drop(house.place, 2)
 
 
