@@ -7,8 +7,8 @@ however the work was divided.
 import multiprocessing
 import os
 import secrets
-from collections.abc import Callable, Collection, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
 from multiprocessing.sharedctypes import Synchronized
 from typing import Any, Final, NamedTuple
@@ -76,15 +76,22 @@ def verify(
         size = max(total // (jobs * _PARTS_A_JOB), 1) if jobs > 1 else _ENDLESS
         sources = zip(shards, moments, reads, strict=True)
         stretches = [one for source in sources for one in _stretches(settings, partitions, *source, size)]
-        # PostgreSQL looks for holes while others audit.
-        thread = stack.enter_context(ThreadPoolExecutor(1))
-        holes = [thread.submit(list, whole.positions(moment, shard)) for shard, moment in enumerate(moments)]
-        parts, unlike = _audited(stretches, moments, jobs, lambda events: progress and progress(events, total))
+        key = secrets.randbits(_KEY_BITS)
+        holes, sums = _asked(stack.enter_context(ThreadPoolExecutor(1)), moments, key)
+        parts, unlike = _audited(stretches, key, sums, jobs, lambda events: progress and progress(events, total))
         faults = [fault for part in parts.values() for fault in part.faults]
         for shard, moment in enumerate(moments):
             used = ids.too_many(moment, shard, _ids(parts, shard)) if shard in unlike else ()
             faults += _news([*holes[shard].result(), *used], faults)
     return _together(partitions, parts.values(), faults)
+
+
+def _asked(
+    thread: ThreadPoolExecutor, moments: list[Moment], key: int
+) -> tuple[list[Future[list[Fault]]], list[Future[int]]]:
+    """Let PostgreSQL look for holes and add up the ids of each shard, while others audit."""
+    holes = [thread.submit(list, whole.positions(moment, shard)) for shard, moment in enumerate(moments)]
+    return holes, [thread.submit(ids.sum_of_all, moment, shard, key) for shard, moment in enumerate(moments)]
 
 
 def _together(shards: int, parts: Collection[Found], faults: list[Fault]) -> Verified:
@@ -93,16 +100,22 @@ def _together(shards: int, parts: Collection[Found], faults: list[Fault]) -> Ver
 
 
 def _audited(
-    stretches: list[Stretch], moments: list[Moment], jobs: int, progress: Callable[[int], Any]
+    stretches: list[Stretch], key: int, sums: Sequence[Future[int]], jobs: int, progress: Callable[[int], Any]
 ) -> tuple[dict[_Place, Found], set[int]]:
     """Audit all stretches, and those of some shards once more: where ids are not those used up, each is looked up.
+
+    Args:
+        stretches: all there are.
+        key: that of the numbers that stand for ids.
+        sums: those of each shard's ids, under that key.
+        jobs: how many processes work at once.
+        progress: is told how many events have come.
 
     Returns:
         What was found, and which shards those are.
     """
-    key = secrets.randbits(_KEY_BITS)
     parts = dict(_all([one._replace(key=key) for one in stretches], jobs, progress))
-    unlike = {shard for shard, moment in enumerate(moments) if ids.sum_of_all(moment, shard, key) != _ids(parts, shard)}
+    unlike = {shard for shard, told in enumerate(sums) if told.result() != _ids(parts, shard)}
     parts |= _all([one for one in stretches if one.shard in unlike], jobs, progress)
     return parts, unlike
 
