@@ -51,9 +51,9 @@ RULE_FAULTS: Final = (
     ),
     Fault(
         "a ledger's time may go back",
-        "domain/decide.py",
-        "at = max(at, ledger.at)",
-        "at = at or ledger.at",
+        "services/shard.py",
+        "at = max(reading.at, ledger.at)",
+        "at = reading.at",
         (VECTORS,),
     ),
     Fault(
