@@ -50,29 +50,6 @@ Terms = (
 )
 
 
-def advance(ledger: Ledger, command: Command, at: str, facts: Facts = NO_FACTS) -> list[Event]:
-    """Bring the ledger as far as the command and its time take it.
-
-    The ledger's time never goes back. The holds that have come due expire first, even if the command is then refused.
-
-    Args:
-        ledger: changed, by `apply` alone.
-        command: its id has no outcome yet.
-        at: the broker's time of the command, UTC, 24 characters.
-        facts: what `domain.facts.wanted` names.
-
-    Returns:
-        The events, in order: the command's own is the last. None at all for a tick that finds nothing due.
-    """
-    at = max(at, ledger.at)
-    events: list[Event] = list(lapse(ledger, at)) if ledger.expiring.first <= at else []
-    if type(command) is not Tick:
-        event = decide(ledger, command, at, facts)
-        apply(ledger, event)
-        events.append(event)
-    return events
-
-
 def lapse(ledger: Ledger, at: str, most: int | None = None) -> list[HoldExpired]:
     """Let holds expire that have come due, the first `most` of them or all: the rest expires when asked again."""
     expired = holds.due(ledger, at, most)
@@ -130,6 +107,6 @@ def _decide_on_terms(ledger: Ledger, command: Terms, at: str) -> Event:
         case OpenLedger():
             return registries.open_ledger(ledger, command, at)
         case Tick():
-            raise AssertionError("a tick has no outcome of its own; `advance` lets time pass")
+            raise AssertionError("a tick has no outcome of its own; `lapse` lets time pass")
         case _:
             assert_never(command)

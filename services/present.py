@@ -8,10 +8,9 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing
 from typing import NamedTuple
 
-from domain.decide import advance
+from domain.decide import lapse
 from domain.state import Ledger
 from schemas.codec import decode_event, id_key
-from schemas.commands import Tick
 from schemas.events import TransferPosted
 from services.journal.ports import Journal, Wanted
 from services.journal.postgres import PostgresJournal
@@ -65,7 +64,7 @@ async def present(settings: Settings, installed: Installed, name: str, at: str) 
             yield None
             return
         ledger = state_before(streams, name, stored + 1)
-        advance(ledger, Tick(id="now", ledger=name), at)
+        lapse(ledger, max(at, ledger.at))
         journal = PostgresJournal(dsn, number, READER)
         try:
             yield Present(ledger, max(at, ledger.at), stored, streams, journal)

@@ -10,8 +10,9 @@ assert story.tell(event) ...
 from collections.abc import Sequence
 from typing import Any, Final
 
-from domain.decide import advance, decide
-from domain.facts import Facts, wanted
+from domain.decide import decide, lapse
+from domain.facts import NO_FACTS, Facts, wanted
+from domain.ledger import apply
 from domain.state import Ledger
 from schemas.codec import decode_event, encode_event
 from schemas.commands import (
@@ -24,6 +25,7 @@ from schemas.commands import (
     PlaceHold,
     ReleaseHold,
     ReverseTransfer,
+    Tick,
     Transfer,
 )
 from schemas.events import CommandRefused, Event, TransferPosted
@@ -53,6 +55,16 @@ AT: Final = "2026-11-21T09:30:00.000Z"
 LATER: Final = "2026-11-21T10:30:00.000Z"
 
 
+def come_of(ledger: Ledger, command: Command, at: str, facts: Facts = NO_FACTS) -> list[Event]:
+    """Let a ledger come as far as a command and its time take it, as a writer does (`services.shard`)."""
+    at = max(at, ledger.at)
+    events: list[Event] = list(lapse(ledger, at))
+    if type(command) is not Tick:
+        events.append(decide(ledger, command, at, facts))
+        apply(ledger, events[-1])
+    return events
+
+
 class Story:
     """A ledger, and all that happened to it."""
 
@@ -62,7 +74,7 @@ class Story:
 
     def ask(self, command: Command, at: str = AT) -> Event:
         """Ask something of the ledger, and give what came of it."""
-        happened = advance(self.ledger, command, at, self._facts(command))
+        happened = come_of(self.ledger, command, at, self._facts(command))
         # Nothing goes on that could not be stored.
         self.events += [decode_event(encode_event(event)) for event in happened]
         return self.events[-1]

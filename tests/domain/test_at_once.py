@@ -6,13 +6,13 @@ That must never say anything but what the questions say one by one.
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from domain.decide import advance
 from domain.state import Ledger
 from domain.transfers import _at_once, _one_by_one
 from schemas.codec import decode_command
 from schemas.commands import Transfer
 from schemas.events import TransferPosted
 from schemas.values import LARGEST
+from tests.domain.given import come_of
 
 AT = "2026-11-21T09:30:00.000Z"
 AMOUNTS = st.sampled_from([1, 99, 100, 101, 1000, LARGEST - 1, LARGEST])
@@ -98,5 +98,5 @@ def opened(*, default: bool) -> Ledger:
     ledger = Ledger("main")
     for line in (OPENING + (DEFAULT if default else "")).strip().splitlines():
         command, _ = decode_command(line.encode(), None)
-        advance(ledger, command, AT)
+        come_of(ledger, command, AT)
     return ledger

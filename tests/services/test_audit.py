@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import pytest
 from msgspec.structs import replace
 
-from domain.decide import advance
 from domain.state import Ledger
 from schemas.codec import decode_command, encode_event
 from schemas.events import Event, HoldPlaced, Posting, TransferPosted
 from services.verify.audit import Audit
 from services.verify.fault import Check, Fault
+from tests.domain.given import come_of
 
 AT = "2026-11-21T09:30:00.000Z"
 DEPOSIT = '[{"source":"cash","destination":"alice","unit":"QAZ","amount":100}]'
@@ -28,7 +28,7 @@ HONEST = (
 
 def honest() -> list[Event]:
     ledger = Ledger("main")
-    return [event for line in HONEST for event in advance(ledger, decode_command(line.encode(), None)[0], AT)]
+    return [event for line in HONEST for event in come_of(ledger, decode_command(line.encode(), None)[0], AT)]
 
 
 def paid(
