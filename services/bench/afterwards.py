@@ -44,20 +44,20 @@ class Started(NamedTuple):
 
 
 async def verify(options: Options, servers: Settings) -> Result:
-    """Measure once: events a second that are verified, by a process a ledger, as many as there are cores for.
+    """Measure once: events a second that are verified, by as many processes as there are cores.
 
     Raises `Away`, `Unexpected`, `Wrong`.
     """
     homes = load.homes(options.partitions)
-    processes = min(cores(), len(homes))
+    processes = cores()
 
     def work(settings: Settings, events: int) -> None:
         found = run.verify(settings, len(homes), jobs=processes)
         if found.faults or found.events != events:
             raise Wrong(f"of {events} events {found.events} were verified: {found.faults[:1]}")
 
-    shared = {"partitions": len(homes), "processes": processes} if len(homes) > 1 else {}
-    return await _measured("verify", options, servers, homes, work) | shared
+    shared = {"partitions": len(homes)} if len(homes) > 1 else {}
+    return await _measured("verify", options, servers, homes, work) | shared | {"processes": processes}
 
 
 async def replay(options: Options, servers: Settings) -> Result:

@@ -6,7 +6,9 @@
     whole         a shard: positions without holes, and how it is divided
     ids           whether the id of every command leads to its event, and none elsewhere
     stretch       ledgers one after the other: the work of one process
-    audit         one ledger, event by event: sequences, columns, seals, totals, sums, floors, holds
+    inspection    one ledger, event by event: its rows, what they add up to, or both
+    chain         its rows: sequences, positions, columns, times, seals, and the ids that they used up
+    audit         what they add up to: totals, sums, floors, accounts, holds
     registers     what else its events leave behind: units, books, refusals, times, holds, ads
     read_models   whether they say what was added up
     moment        the database as of one moment

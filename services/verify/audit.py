@@ -5,7 +5,6 @@ out here once more, from what SPEC says of it, so that an error there shows here
 """
 
 from collections.abc import Sequence
-from hashlib import sha256
 from struct import Struct
 from typing import Final
 
@@ -21,19 +20,10 @@ from services.verify.registers import NotOpen, Registers, told
 Pot = tuple[str, str, str]
 """Source, destination and unit."""
 
-Used = tuple[str, int, int | None]
-"""The id of a command, the sequence of its event, and what that reverses."""
-
-Stored = tuple[bytes, int, int, str, bytes]
-"""An event as it is stored: the id of its ledger, its position, its sequence, its tag and its bytes."""
-
 LINE: Final = Struct("!iqiqiqiqiq")
 """A posting as PostgreSQL sends it in an array: sequence, index, amount, debits and credits, each after its width."""
 
-_FRESH: Final = sha256()
 _line: Final = LINE.pack
-_TIME: Final = 24
-_REVERSAL: Final = "reversal"
 
 
 class Terms:
@@ -73,79 +63,41 @@ class Audit:
     def __init__(self, ledger: str) -> None:
         self.ledger = ledger
         self.sequence = 0
-        self.sealed = 0
+        self.at = ""
         self.outcomes = 0
         self.accounts: dict[str, Terms] = {}
         self.places: dict[str, dict[str, Place]] = {}
         self.registers = Registers()
-        self._position = 0
-        self._at = b""
-        self._seal = bytes(32)
-        self._heads: dict[str, bytes] = {}
         self._holds: dict[str, dict[Pot, int]] = {}
 
-    @property
-    def at(self) -> str:
-        """The time of the last event, whatever its bytes are."""
-        return self._at.decode(errors="replace")
-
-    def take(self, rows: Sequence[Stored], seals: dict[int, bytes]) -> list[Used]:
-        """Take in the next events.
+    def take(self, sequence: int, tag: str, data: bytes) -> None:
+        """Take in the next event.
 
         Args:
-            rows: as they are stored, in the order of their sequences.
-            seals: those stored of these sequences.
-
-        Returns:
-            The ids that they used up.
+            sequence: its own.
+            tag: which event it is.
+            data: its bytes.
 
         Raises:
             Fault: something is not as it must be.
         """
-        used: list[Used] = []
-        for _, position, sequence, tag, data in rows:
-            self._follow(position, sequence, tag, data)
-            try:
-                if tag == TRANSFER:
-                    transfer = decode_transfer(data)
-                    command, kind = transfer.command, transfer.kind
-                    used.append((command, sequence, _reversed(data) if kind == _REVERSAL else None))
-                    self.outcomes = hash((self.outcomes, transfer.at, command, kind))
-                    self._transfer(sequence, transfer)
-                else:
-                    event = decode_event(data)
-                    if event.command is not None:
-                        used.append((event.command, sequence, None))
-                    self.outcomes = hash((self.outcomes, event.at, event.command, None))
-                    self._other(event)
-                    self.registers.take(event)
-            except NotOpen as error:
-                raise self._fault(Check.ADS, str(error)) from None
-            except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-                raise self._fault(Check.BYTES, f"the bytes are no event: {error}") from None
-            if sequence in seals:
-                self._compare(sequence, seals[sequence])
-        return used
-
-    def _follow(self, position: int, sequence: int, tag: str, data: bytes) -> None:
-        """See that an event is the next, and that its row says of it what its bytes say."""
-        if sequence != self.sequence + 1:
-            raise Fault(Check.SEQUENCES, self.ledger, self.sequence + 1, f"it is missing: {sequence} follows")
         self.sequence = sequence
-        if position <= self._position:
-            raise self._fault(Check.POSITIONS, f"position {position} is not after {self._position}")
-        self._position = position
-        head = (self._heads.get(tag) or self._head(tag)) % sequence
-        if not data.startswith(head):
-            raise self._fault(Check.COLUMNS, f"the row says {head.decode()}…, and its bytes {data[: len(head)]!r}…")
-        start = len(head)
-        at = data[start : start + _TIME]
-        if at < self._at:
-            raise self._fault(Check.TIMES, f"its time {at!r} is before that of the event before it, {self._at!r}")
-        self._at = at
-        link = _FRESH.copy()
-        link.update(self._seal + data)
-        self._seal = link.digest()
+        try:
+            if tag == TRANSFER:
+                transfer = decode_transfer(data)
+                self.at = transfer.at
+                self.outcomes = hash((self.outcomes, transfer.at, transfer.command, transfer.kind))
+                self._transfer(sequence, transfer)
+            else:
+                event = decode_event(data)
+                self.at = event.at
+                self.outcomes = hash((self.outcomes, event.at, event.command, None))
+                self._other(event)
+                self.registers.take(event)
+        except NotOpen as error:
+            raise self._fault(Check.ADS, str(error)) from None
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            raise self._fault(Check.BYTES, f"the bytes are no event: {error}") from None
 
     def _transfer(self, sequence: int, transfer: LeanTransfer) -> None:
         """Add up what a transfer moved. Most events are one: this is where the time goes."""
@@ -154,7 +106,8 @@ class Audit:
         sources: list[Place] = []
         for posting in transfer.postings:
             if posting.unit != unit:
-                sums[unit] = sums.get(unit, 0) + moved
+                if unit:
+                    sums[unit] = sums.get(unit, 0) + moved
                 unit, moved = posting.unit, 0
                 places = self.places.get(unit, _NOWHERE)
             amount = posting.amount
@@ -170,9 +123,10 @@ class Audit:
             place.told = hash((place.told, line))
             moved += amount
             index += 1  # noqa: SIM113 - counting by hand spares a tuple for every posting there is
-        sums[unit] = sums.get(unit, 0) + moved
-        if any(sums.values()):
-            raise self._fault(Check.SUMS, f"its postings add up to {sums}")
+        if moved or sums:
+            sums[unit] = sums.get(unit, 0) + moved
+            if any(sums.values()):
+                raise self._fault(Check.SUMS, f"its postings add up to {sums}")
         if transfer.hold is not None:
             self._capture(transfer.hold, transfer)
             self.registers.capture(sequence, transfer.hold, transfer)
@@ -253,17 +207,6 @@ class Audit:
             place = of_unit[account] = Place(self.accounts[account])
         return place
 
-    def _compare(self, sequence: int, seal: bytes) -> None:
-        before, self.sealed = self.sealed, sequence
-        if seal != self._seal:
-            of = f"{sequence}" if before + 1 == sequence else f"{before + 1} to {sequence}"
-            raise Fault(Check.SEALS, self.ledger, before + 1, f"the seal of {of} is not that of the bytes stored")
-
-    def _head(self, tag: str) -> bytes:
-        said = f'{{"type":"{tag}","ledger":"{self.ledger}","sequence":'.replace("%", "%%")
-        head = self._heads[tag] = said.encode() + b'%d,"at":"'
-        return head
-
     def _below(self, place: Place) -> Fault:
         left = place.credits - place.debits - place.held
         return self._fault(Check.FLOORS, f"an account has {left} left, and its floor is {place.terms.least}")
@@ -277,11 +220,6 @@ def _other_totals(posting: LeanPosting, place: Place) -> str:
         f"{posting.account} has debits {place.debits} and credits {place.credits} in {posting.unit}, "
         f"and its posting says {posting.debits} and {posting.credits}"
     )
-
-
-def _reversed(data: bytes) -> int | None:
-    event = decode_event(data)
-    return event.reverses if isinstance(event, TransferPosted) else None
 
 
 def _pots(movements: Sequence[HeldMovement]) -> dict[Pot, int]:

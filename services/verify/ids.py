@@ -12,7 +12,7 @@ from typing import Any, Final
 from services.journal import arrays
 from services.journal.recorder import ledger_id, of_shard
 from services.verify import whole
-from services.verify.audit import Used
+from services.verify.chain import Used
 from services.verify.fault import Check, Fault
 from services.verify.moment import Moment
 

@@ -179,10 +179,12 @@ def _accounts(audit: Audit, rows: Iterator[tuple[Any, ...]]) -> str | None:
     for account, version, sequence, account_type, policy, floor, flags, *said in rows:
         version_of = (version, sequence, account_type, policy, floor, tuple(flags), *said)
         found[account] = told(found.get(account, 0), version_of)
-    for account in audit.accounts.keys() | found.keys():
-        if found.get(account) != audit.accounts.get(account, Terms()).told:
-            return f"the versions of account {account} are not those of the journal"
-    return None
+    others = [
+        account
+        for account in audit.accounts.keys() | found.keys()
+        if found.get(account) != audit.accounts.get(account, Terms()).told
+    ]
+    return f"the versions of account {min(others)} are not those of the journal" if others else None
 
 
 def _list(audit: Audit, table: str, rows: Iterator[tuple[Any, ...]]) -> str | None:
@@ -200,10 +202,8 @@ def _holds(audit: Audit, rows: Iterator[tuple[Any, ...]]) -> str | None:
 def _ads(audit: Audit, rows: Iterator[tuple[Any, ...]]) -> str | None:
     found = {name: tuple(said) for name, *said in rows}
     ads = audit.registers.ads
-    for name in found.keys() | ads.keys():
-        if name not in ads or found.get(name) != ads[name].row():
-            return f"ad {name} is not that of the journal"
-    return None
+    others = [name for name in found.keys() | ads.keys() if name not in ads or found.get(name) != ads[name].row()]
+    return f"ad {min(others)} is not that of the journal" if others else None
 
 
 def _time(audit: Audit, rows: Iterator[tuple[Any, ...]]) -> str | None:

@@ -1,5 +1,7 @@
 """Verifies an installation: its shards divided among processes, and what they find put together.
 
+A ledger that is larger than a process's share is looked at by two, one at its rows and one at its sums.
+
 Law: every process looks at the same moment of a shard, and the faults are told in the order of ledger and sequence,
 however the work was divided.
 """
@@ -7,6 +9,7 @@ however the work was divided.
 import multiprocessing
 import os
 import secrets
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
@@ -18,16 +21,20 @@ from services.interpreter import tune
 from services.settings import Settings
 from services.verify import ids, stretch, whole
 from services.verify.fault import Fault
+from services.verify.inspection import Look
 from services.verify.moment import Moment
 from services.verify.stretch import Found, Stretch
 
 Progress = Callable[[int, int], None]
 """Told how many events have come, and how many there are."""
 
-_Place = tuple[int, UUID]
-"""Which stretch: of which shard, and where it begins."""
+_Place = tuple[int, UUID, Look]
+"""Which stretch: of which shard, where it begins, and what is looked at."""
 
 _PARTS_A_JOB: Final = 4
+_LARGE: Final = 1.25
+"""So many shares of a process are waited for longer than reading them twice takes."""
+
 _WORTH_SHARING: Final = 50_000
 _ENDLESS: Final = 2**63
 _KEY_BITS: Final = 62
@@ -73,9 +80,8 @@ def verify(
         moments = [_opened(stack, settings.database(shard)) for shard in shards]
         total = sum(part.events for shard in shards for part in whole.divided(moments[shard], shard, _ENDLESS))
         jobs = jobs or (os.cpu_count() or 1 if total > _WORTH_SHARING else 1)
-        size = max(total // (jobs * _PARTS_A_JOB), 1) if jobs > 1 else _ENDLESS
         sources = zip(shards, moments, reads, strict=True)
-        stretches = [one for source in sources for one in _stretches(settings, partitions, *source, size)]
+        stretches = [one for source in sources for one in _stretches(settings, partitions, *source, total // jobs)]
         key = secrets.randbits(_KEY_BITS)
         holes, sums = _asked(stack.enter_context(ThreadPoolExecutor(1)), moments, key)
         parts, unlike = _audited(stretches, key, sums, jobs, lambda events: progress and progress(events, total))
@@ -102,7 +108,7 @@ def _together(shards: int, parts: Collection[Found], faults: list[Fault]) -> Ver
 def _audited(
     stretches: list[Stretch], key: int, sums: Sequence[Future[int]], jobs: int, progress: Callable[[int], Any]
 ) -> tuple[dict[_Place, Found], set[int]]:
-    """Audit all stretches, and those of some shards once more: where ids are not those used up, each is looked up.
+    """Audit all stretches, and once more those of shards of which more is to be told: there each id is looked up.
 
     Args:
         stretches: all there are.
@@ -116,8 +122,12 @@ def _audited(
     """
     parts = dict(_all([one._replace(key=key) for one in stretches], jobs, progress))
     unlike = {shard for shard, told in enumerate(sums) if told.result() != _ids(parts, shard)}
-    parts |= _all([one for one in stretches if one.shard in unlike], jobs, progress)
-    return parts, unlike
+    # Each of two that looked at one ledger found a fault: which is the first shows where one looks for both.
+    found = Counter((shard, fault.ledger) for (shard, _, _), part in parts.items() for fault in part.faults)
+    unlike |= {shard for (shard, _), faults in found.items() if faults > 1}
+    again = [one._replace(look=Look.ALL) for one in stretches if one.shard in unlike and one.look is not Look.ROWS]
+    parts = {place: part for place, part in parts.items() if place[0] not in unlike}
+    return parts | dict(_all(again, jobs, progress)), unlike
 
 
 def _ids(parts: dict[_Place, Found], shard: int) -> int:
@@ -129,13 +139,18 @@ def _opened(stack: ExitStack, dsn: str) -> Moment:
 
 
 def _stretches(
-    settings: Settings, partitions: int, shard: int, moment: Moment, reads: Moment | None, size: int
+    settings: Settings, partitions: int, shard: int, moment: Moment, reads: Moment | None, share: int
 ) -> Iterator[Stretch]:
-    """Divide a shard into stretches, several a process, so that none waits long for the others."""
+    """Divide a shard into stretches, several for a process's share, so that none waits long for the others."""
     snapshot, read_snapshot = moment.shown(), reads.shown() if reads else ""
     read_dsn = settings.read_database(shard) if reads else None
-    for first, last, _ in whole.divided(moment, shard, size):
-        yield Stretch(shard, partitions, first, last, settings.database(shard), snapshot, read_dsn, read_snapshot)
+    for first, last, events in whole.divided(moment, shard, max(share // _PARTS_A_JOB, 1)):
+        one = Stretch(shard, partitions, first, last, settings.database(shard), snapshot, read_dsn, read_snapshot)
+        if events > share * _LARGE:
+            yield one._replace(look=Look.ROWS, read_dsn=None)
+            yield one._replace(look=Look.SUMS)
+        else:
+            yield one
 
 
 def _all(stretches: list[Stretch], jobs: int, progress: Callable[[int], Any]) -> Iterator[tuple[_Place, Found]]:
@@ -161,7 +176,7 @@ def _all(stretches: list[Stretch], jobs: int, progress: Callable[[int], Any]) ->
 
 
 def _place(one: Stretch) -> _Place:
-    return one.shard, one.first
+    return one.shard, one.first, one.look
 
 
 def _begin(count: "Synchronized[int]") -> None:

@@ -3,7 +3,7 @@
 Ledgers are stored under ids that are spread evenly, and the journal's primary key is ledger and sequence. So a stretch
 is all that lies between two ids, whether its ledger is known or not.
 
-    page of events and seals -> Audit.take -> ids, summed up or looked up while the next page is audited
+    page of events and seals -> Inspection.take -> ids, summed up or looked up while the next page is looked at
     at the sequence that read models have come to -> read_models.compare
 """
 
@@ -20,9 +20,9 @@ from services.journal.recorder import ledger_id, of_shard
 from services.journal.streams import ahead
 from services.kafka.topics import partition_of
 from services.verify import read_models
-from services.verify.audit import Audit, Stored
 from services.verify.fault import Check, Fault
 from services.verify.ids import Ids, sum_of, wrong
+from services.verify.inspection import Inspection, Look, Stored
 from services.verify.moment import Moment
 from services.verify.read_models import Generation
 
@@ -47,7 +47,8 @@ class Stretch(NamedTuple):
     """A stretch of one shard, and where to read it.
 
     `first` and `last` are ids of ledgers, both inclusive. `snapshot` and `read_snapshot` are of the moment to look at.
-    `key` is that of the numbers that stand for ids; without one each id is looked up.
+    `key` is that of the numbers that stand for ids; without one each id is looked up. `look` is what is looked at;
+    read models are compared with sums.
     """
 
     shard: int
@@ -59,12 +60,14 @@ class Stretch(NamedTuple):
     read_dsn: str | None = None
     read_snapshot: str = ""
     key: int | None = None
+    look: Look = Look.ALL
 
 
 class Found(NamedTuple):
     """What a stretch holds: how much, and the first fault of each ledger that has one.
 
-    `ids` stands for all ids that events used up; where each was looked up, it is how many.
+    `ids` stands for all ids that events used up; where each was looked up, it is how many. Of ledgers of which rows
+    alone are looked at, ledgers and events are counted where their sums are looked at.
     """
 
     ledgers: int
@@ -112,7 +115,7 @@ class _Walk:
         self._names: dict[bytes, str] = dict(journal.rows(_LEDGERS, (stretch.shard, stretch.first, stretch.last)))
         self._met: set[bytes] = set()
         self._generations = read_models.generations(reads, stretch.shard) if reads else []
-        self._audit: Audit | None = None
+        self._inspection: Inspection | None = None
         self._events = self._ids = 0
         self._faults: dict[str, Fault] = {}
         self._wrong: list[Fault] = []
@@ -125,16 +128,18 @@ class _Walk:
             for originator, left in seals.items():
                 # The events of these are behind us, or never were.
                 self._seal_too_many(originator, min(left))
-            self._events += len(rows)
             self._look_up(ids)
-            progress(len(rows))
+            if self._stretch.look is not Look.ROWS:
+                self._events += len(rows)
+                progress(len(rows))
         self._end()
         self._look_up(Ids())
         for fault in self._wrong:
             self._fault(fault)
         for originator in self._names.keys() - self._met:
             self._fault(Fault(Check.SEQUENCES, self._names[originator], 1, "the ledger is open, and has no event"))
-        return Found(len(self._met), self._events, self._ids, list(self._faults.values()))
+        ledgers = 0 if self._stretch.look is Look.ROWS else len(self._met)
+        return Found(ledgers, self._events, self._ids, list(self._faults.values()))
 
     def _pages(self) -> Iterator[tuple[list[Stored], dict[bytes, dict[int, bytes]]]]:
         """Give events in the order of ledger and sequence, each page with the seals up to its end."""
@@ -145,8 +150,9 @@ class _Walk:
             rows: list[Any] = self._journal.rows(page, (*after, stretch.last, _ROWS))
             upto = (UUID(bytes=rows[-1][0]), rows[-1][2]) if len(rows) == _ROWS else (stretch.last, _BEYOND)
             seals: dict[bytes, dict[int, bytes]] = {}
-            for originator, sequence, seal in self._journal.rows(_SEALS, (*after, *upto, shard)):
-                seals.setdefault(originator, {})[sequence] = seal
+            if stretch.look is not Look.SUMS:
+                for originator, sequence, seal in self._journal.rows(_SEALS, (*after, *upto, shard)):
+                    seals.setdefault(originator, {})[sequence] = seal
             yield rows, seals
             if len(rows) < _ROWS:
                 return
@@ -158,41 +164,42 @@ class _Walk:
             self._end()
             self._met.add(originator)
             self._begin(originator)
-        audit = self._audit
-        if audit is None or audit.ledger in self._faults:
+        inspection = self._inspection
+        if inspection is None or inspection.ledger in self._faults:
             return
         try:
-            for part, generation in self._parts(audit.ledger, rows):
-                ids.add(audit.ledger, audit.take(part, seals))
-                if generation and self._reads:
-                    read_models.compare(self._reads, generation, audit)
-            if too_many := [sequence for sequence in seals if sequence > audit.sequence]:
+            for part, generation in self._parts(inspection.ledger, rows):
+                ids.add(inspection.ledger, inspection.take(part, seals))
+                if generation and self._reads and inspection.audit:
+                    read_models.compare(self._reads, generation, inspection.audit)
+            if too_many := [sequence for sequence in seals if sequence > inspection.sequence]:
                 self._seal_too_many(originator, min(too_many))
         except Fault as fault:
             self._fault(fault)
 
     def _begin(self, originator: bytes) -> None:
         name = self._names.get(originator)
-        self._audit = None
+        self._inspection = None
         if name is None:
             unknown = str(UUID(bytes=originator))
             self._fault(Fault(Check.LEDGERS, unknown, 1, "events of a ledger that was never opened here"))
         elif ledger_id(name) != originator or partition_of(name, self._stretch.partitions) != self._stretch.shard:
             self._fault(Fault(Check.LEDGERS, name, None, "it is stored under another id, or in another shard"))
         else:
-            self._audit = Audit(name)
+            self._inspection = Inspection(name, self._stretch.look)
 
     def _end(self) -> None:
-        """See that the ledger that was audited last ends where it should."""
-        audit = self._audit
-        if audit is None or audit.ledger in self._faults:
+        """See that the ledger that was looked at last ends where it should."""
+        inspection = self._inspection
+        if inspection is None or inspection.ledger in self._faults:
             return
-        if audit.sealed != audit.sequence:
-            self._fault(Fault(Check.SEALS, audit.ledger, audit.sealed + 1, "it is there, and was never sealed"))
+        ledger, chain, last = inspection.ledger, inspection.chain, inspection.sequence
+        if chain and chain.sealed != last:
+            self._fault(Fault(Check.SEALS, ledger, chain.sealed + 1, "it is there, and was never sealed"))
         for generation in self._generations:
-            if generation.sequences.get(audit.ledger, 0) > audit.sequence:
+            if generation.sequences.get(ledger, 0) > last:
                 detail = f"the read models of {generation.name}, have it, and the journal has not"
-                self._fault(Fault(Check.READ_MODELS, audit.ledger, audit.sequence + 1, detail))
+                self._fault(Fault(Check.READ_MODELS, ledger, last + 1, detail))
 
     def _parts(self, ledger: str, rows: list[Stored]) -> Iterator[tuple[Sequence[Stored], Generation | None]]:
         """Divide a page where read models have come to."""
@@ -209,7 +216,7 @@ class _Walk:
         self._fault(Fault(Check.SEALS, name, sequence, "it was sealed, and is not there"))
 
     def _look_up(self, ids: Ids) -> None:
-        """Look after these ids while others are audited; see what came of the last ones."""
+        """Look after these ids while others are read; see what came of the last ones."""
         looking, self._looking = self._looking, self._thread.submit(self._looked_up, ids) if ids.keys else None
         if looking:
             self._ids += looking.result()

@@ -19,7 +19,7 @@ PROOF_FAULTS: Final = (
     ),
     Fault(
         "verify compares no seal",
-        "services/verify/audit.py",
+        "services/verify/chain.py",
         "        if seal != self._seal:\n",
         "        if not seal:\n",
         (VERIFY,),

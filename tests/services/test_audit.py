@@ -41,10 +41,9 @@ def paid(
 
 
 def audited(events: Sequence[Event]) -> None:
-    rows = [
-        (b"", event.sequence, event.sequence, str(event.__struct_config__.tag), encode_event(event)) for event in events
-    ]
-    Audit("main").take(rows, {})
+    audit = Audit("main")
+    for event in events:
+        audit.take(event.sequence, str(event.__struct_config__.tag), encode_event(event))
 
 
 def test_an_honest_journal_breaks_no_law() -> None:
@@ -120,9 +119,9 @@ def test_a_hold_of_more_than_there_is_is_found() -> None:
 
 
 def test_a_time_that_is_no_text_is_found() -> None:
-    rows = [(b"", 1, 1, "ledger-opened.v1", encode_event(honest()[0]).replace(b"2026", b"\xff026", 1))]
+    data = encode_event(honest()[0]).replace(b"2026", b"\xff026", 1)
 
     with pytest.raises(Fault) as found:
-        Audit("main").take(rows, {})
+        Audit("main").take(1, "ledger-opened.v1", data)
 
     assert (found.value.check, found.value.sequence) == (Check.BYTES, 1)

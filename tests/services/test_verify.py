@@ -17,7 +17,7 @@ from services.verify.fault import Fault
 from services.verify.run import Verified
 from tests.services.cli.program import Program
 from tests.services.past import PREFIX, Past
-from tests.services.tampering import IDS, OF, PLAIN, TAMPERINGS, Tampering, event_of, tamper
+from tests.services.tampering import IDS, LAST, OF, PLAIN, TAMPERINGS, Tampering, event_of, tamper
 
 
 def settings(past: Past) -> Settings:
@@ -126,6 +126,46 @@ def test_an_id_that_leads_elsewhere_is_found_where_nothing_else_is_wrong(calm: P
 
     named = [fault for fault in faults if fault.ledger == UNTOUCHED]
     assert [(fault.check, fault.sequence) for fault in named] == [("ids", sequence)]
+
+
+ONE_OF_EACH = {str(one.check): one for one in TAMPERINGS}
+"""By the check that finds it: all of them would take a minute."""
+
+BOTH = Tampering(
+    "a seal removed, and a trial balance edited",
+    LAST,
+    (
+        f"delete from journal.seals where {OF} and sequence = <n>",
+        "update read_1.trial_balance set debits = debits + 1 where ledger = '<ledger>'",
+    ),
+    "read models",
+)
+"""Each of two finds something, and all ids are as they must be."""
+
+
+@pytest.fixture(scope="module")
+def large(installation: Addresses, superuser: psycopg.Connection) -> Iterator[Past]:
+    """One ledger, larger than what each of two has to look at."""
+    with happened(installation, superuser, ["case"]) as past:
+        yield past
+
+
+@pytest.mark.parametrize("tampering", [*ONE_OF_EACH.values(), BOTH], ids=[*ONE_OF_EACH, "two"])
+def test_two_that_look_at_one_ledger_tell_what_one_tells(
+    superuser: psycopg.Connection, large: Past, tampering: Tampering
+) -> None:
+    copied = Past(f"{large.dsn}_copied")
+    copy, origin = (past.dsn.rpartition("/")[2] for past in (copied, large))
+    superuser.execute(f"create database {copy} template {origin}".encode())
+    try:
+        tamper(copied, "case", event_of(large.rows(), "case", tampering), tampering)
+        alone, together = verified(copied), verified(copied, jobs=2)
+    finally:
+        superuser.execute(f"drop database {copy} with (force)".encode())
+
+    assert [fault.told() for fault in together.faults] == [fault.told() for fault in alone.faults]
+    assert (together.ledgers, together.events) == (alone.ledgers, alone.events)
+    assert tampering.check in {fault.check for fault in together.faults}
 
 
 def test_what_was_not_tampered_with_is_not_named(found: dict[str | None, Fault]) -> None:
