@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, assert_never
 
-from domain.state import Account, Ad, Book, Hold, Kind, Ledger, Part, Totals, TypeOfAccount, built_in
+from domain.beginning import built_in
+from domain.state import Account, Ad, Book, Hold, Kind, Ledger, Part, Totals, TypeOfAccount
 from schemas.events import (
     AccountChanged,
     AccountClosed,

@@ -1,7 +1,8 @@
 """What a ledger counts, and which types of account and kinds of transfer it knows."""
 
+from domain.beginning import OWN_KINDS
 from domain.refusals import happening, objection, refused
-from domain.state import OWN_KINDS, Ledger
+from domain.state import Ledger
 from schemas.commands import DefineAccountType, DefineTransferKind, DefineUnit, OpenLedger
 from schemas.events import AccountTypeDefined, CommandRefused, LedgerOpened, TransferKindDefined, UnitDefined
 from schemas.reasons import Reason

@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from domain.accounts import not_found, out_of_use, version_mismatch
+from domain.beginning import OWN_KINDS
 from domain.books import is_at_home, not_admitted, version_of
 from domain.refusals import Objection, happening, in_order, objection, refused
-from domain.state import NOTHING, OWN_KINDS, Account, Change, Ledger
+from domain.state import NOTHING, Account, Change, Ledger
 from schemas.commands import Transfer
 from schemas.events import CommandRefused, Posting, TransferPosted
 from schemas.reasons import Reason

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 
 import click
 
-from domain.state import UNITS
+from domain.beginning import UNITS
 from services import outcomes
 from services.cli import NO
 from services.cli.place import here, insisting, wait_for, within

@@ -12,7 +12,7 @@ import click
 import msgspec
 from msgspec.structs import replace
 
-from domain.state import UNITS
+from domain.beginning import UNITS
 from schemas.codec import MalformedError, decode_command
 from schemas.events import CommandRefused, Event, TransferPosted
 from schemas.values import LARGEST
