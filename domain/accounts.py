@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple, TypedDict
 
 from domain.refusals import Objection, happening, objection, refused
-from domain.state import NOTHING, Account, Ledger, TypeOfAccount, least
+from domain.state import Account, Ledger, Totals, TypeOfAccount, least
 from schemas.commands import CloseAccount, FreezeAccount, OpenAccount, UnfreezeAccount, UpdateAccount, said_or
 from schemas.events import AccountClosed, AccountFrozen, AccountOpened, AccountUnfrozen, AccountUpdated, CommandRefused
 from schemas.reasons import Reason
@@ -58,7 +58,7 @@ def update(ledger: Ledger, command: UpdateAccount, at: str) -> AccountUpdated | 
         or _closed(account)
         or _unknown_book(ledger, terms.book)
         or _moved_on(account, command.expected_version)
-        or _could_not_stand(account, terms)
+        or _could_not_stand(ledger, account, terms)
     )
     if objections:
         return refused(ledger, command, at, objections)
@@ -205,12 +205,12 @@ def _moved_on(account: Account, expected: int | None) -> Objection | None:
     return None if expected is None else version_mismatch(account, expected)
 
 
-def _could_not_stand(account: Account, terms: Terms) -> Objection | None:
+def _could_not_stand(ledger: Ledger, account: Account, terms: Terms) -> Objection | None:
     bound = least(terms.policy, terms.floor)
     if bound is None:
         return None
-    for unit in sorted(account.totals):
-        available = account.totals[unit].available
+    for unit, totals in _by_unit(ledger, account):
+        available = totals.available
         if available < bound:
             return objection(
                 Reason.OVERDRAFT_EXCEEDED,
@@ -225,8 +225,8 @@ def _could_not_stand(account: Account, terms: Terms) -> Objection | None:
 
 
 def _not_empty(ledger: Ledger, account: Account) -> Objection | None:
-    for unit in sorted(account.totals):
-        if balance := account.totals.get(unit, NOTHING).balance:
+    for unit, totals in _by_unit(ledger, account):
+        if balance := totals.balance:
             return objection(Reason.ACCOUNT_NOT_EMPTY, account=account.name, unit=unit, balance=balance)
     # The least of its own; the holds of all others, of which there may be very many, are not put in order for that.
     hold = min(
@@ -242,3 +242,8 @@ def _not_empty(ledger: Ledger, account: Account) -> Objection | None:
     for ad in sorted(ad.id for ad in ledger.ads.values() if ad.account == account.name):
         return objection(Reason.ACCOUNT_NOT_EMPTY, account=account.name, ad=ad)
     return None
+
+
+def _by_unit(ledger: Ledger, account: Account) -> list[tuple[str, Totals]]:
+    """Give the totals of an account wherever it has a place, in order of the units."""
+    return [(unit, places[account.name]) for unit, places in sorted(ledger.places.items()) if account.name in places]

@@ -32,6 +32,7 @@ OWN_KINDS: Final = frozenset({"fee", "exchange", "reversal", "capture", "envelop
 
 def built_in(ledger: Ledger) -> None:
     """Put the registries in place that every ledger starts with."""
-    ledger.units.update(UNITS)
+    for unit, scale in UNITS.items():
+        ledger.add_unit(unit, scale)
     ledger.account_types.update(ACCOUNT_TYPES)
     ledger.kinds.update(KINDS)

@@ -8,9 +8,13 @@ singleton is open, the market), and not what no decision looks at (the title of 
 import json
 from collections.abc import Iterator
 from hashlib import sha256
+from heapq import merge
 from typing import Final
 
-from domain.state import NOTHING, Admission, Ledger
+from domain.state import Admission, Ledger, Place
+
+_Sorted = tuple[str, str, bytes]
+"""What the line is sorted by, account and unit or no unit, and the line."""
 
 _encode: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 
@@ -31,7 +35,9 @@ def lines(ledger: Ledger) -> Iterator[bytes]:
     """
     yield _line(type="defter-state.v1", ledger=ledger.name, sequence=str(ledger.sequence), at=ledger.at)
     yield from _registries(ledger)
-    yield from _accounts(ledger)
+    # The totals of an account follow it, though the state has them by unit.
+    of_units = (_places(unit, places) for unit, places in ledger.places.items())
+    yield from (line for *_, line in merge(_accounts(ledger), *of_units))
     yield from _holds(ledger)
     yield from _ads(ledger)
     for sequence in filter(ledger.is_whole, range(8 * len(ledger.whole))):
@@ -57,11 +63,11 @@ def _registries(ledger: Ledger) -> Iterator[bytes]:
         )
 
 
-def _accounts(ledger: Ledger) -> Iterator[bytes]:
+def _accounts(ledger: Ledger) -> Iterator[_Sorted]:
     for name in sorted(ledger.accounts):
         account = ledger.accounts[name]
         # A later event says the flags again, in the order in which they were said.
-        yield _line(
+        line = _line(
             section="account",
             account=name,
             account_type=account.account_type,
@@ -73,13 +79,19 @@ def _accounts(ledger: Ledger) -> Iterator[bytes]:
             state=account.state,
             version=str(account.version),
         )
-        for unit, totals in sorted(account.totals.items()):
-            if totals != NOTHING:
-                # There are millions of these. Neither name holds anything that JSON would escape.
-                yield (
-                    f'{{"account":"{name}","credits":"{totals.credits}","debits":"{totals.debits}",'
-                    f'"held":"{totals.held}","section":"totals","unit":"{unit}"}}\n'
-                ).encode()
+        yield name, "", line
+
+
+def _places(unit: str, places: dict[str, Place]) -> Iterator[_Sorted]:
+    for name in sorted(places):
+        place = places[name]
+        if place.debits or place.credits or place.held:
+            # There are millions of these. Neither name holds anything that JSON would escape.
+            line = (
+                f'{{"account":"{name}","credits":"{place.credits}","debits":"{place.debits}",'
+                f'"held":"{place.held}","section":"totals","unit":"{unit}"}}\n'
+            )
+            yield name, unit, line.encode()
 
 
 def _holds(ledger: Ledger) -> Iterator[bytes]:

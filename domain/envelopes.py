@@ -44,12 +44,12 @@ def commit(ledger: Ledger, command: CommitEnvelope, at: str, facts: Facts) -> Tr
         or out_of_use([account for account, _, _ in changes])
         or not_admitted(ledger, command.book, changes)
         or stale_version(ledger, command.versions)
-        or _already_consumed(consumed)
-        or _not_next(consumed)
+        or _already_consumed(ledger, consumed)
+        or _not_next(ledger, consumed)
         or _not_conserved(changes, len(consumed))
         or _negative(created)
     )
-    settled = why or settle(changes)
+    settled = why or settle(ledger, changes)
     if isinstance(settled, Objection):
         return refused(ledger, command, at, settled)
     if short := short_of_funds(ledger, settled.nets):
@@ -100,20 +100,20 @@ def _created(ledger: Ledger, command: CommitEnvelope) -> list[Change] | Objectio
     return created
 
 
-def _already_consumed(consumed: Sequence[Consumed]) -> Objection | None:
+def _already_consumed(ledger: Ledger, consumed: Sequence[Consumed]) -> Objection | None:
     for posting in consumed:
-        if posting.end <= posting.account.totals[posting.unit].debits:
+        if posting.end <= ledger.totals(posting.account.name, posting.unit).debits:
             return objection(Reason.POSTING_ALREADY_CONSUMED, posting=posting.id)
     return None
 
 
-def _not_next(consumed: Sequence[Consumed]) -> Objection | None:
+def _not_next(ledger: Ledger, consumed: Sequence[Consumed]) -> Objection | None:
     """Ask whether the postings of an account and unit, put in order, begin where consumption stands, without a gap."""
     reached: dict[tuple[str, str], int] = {}
     late: set[str] = set()
     for posting in sorted(consumed, key=lambda posting: posting.start):
         place = (posting.account.name, posting.unit)
-        totals = posting.account.totals[posting.unit]
+        totals = ledger.totals(*place)
         if totals.held or posting.start != reached.get(place, totals.debits):
             late.add(posting.id)
         else:

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from domain.accounts import not_found, out_of_use
 from domain.books import not_admitted, version_of
 from domain.refusals import Objection, happening, objection, refused
-from domain.state import NOTHING, ONE, Account, Ad, Ledger
+from domain.state import ONE, Account, Ad, Ledger
 from domain.transfers import Leg, Settled, changes_of, settle, short_of_funds, unknown_unit
 from schemas.commands import Exchange, PostAd, WithdrawAd
 from schemas.events import AdPosted, AdWithdrawn, CommandRefused, TransferPosted
@@ -68,7 +68,7 @@ def exchange(ledger: Ledger, command: Exchange, at: str) -> TransferPosted | Com
     if route.yields < command.at_least:
         low = objection(Reason.BELOW_AT_LEAST, unit=command.buy, available=route.yields, requested=command.at_least)
         return refused(ledger, command, at, low)
-    settled = settle(changes_of(route.legs))
+    settled = settle(ledger, changes_of(route.legs))
     assert isinstance(settled, Settled), settled
     return TransferPosted(
         **happening(ledger, command, at),
@@ -94,7 +94,7 @@ def quote(ledger: Ledger, command: Exchange) -> Route | Objection:
         or out_of_use((sold, bought))
         or not_admitted(ledger, command.book, [(sold, command.sell, -command.amount), (bought, command.buy, 1)])
     )
-    settled = why or settle([(sold, command.sell, -command.amount)])
+    settled = why or settle(ledger, [(sold, command.sell, -command.amount)])
     if isinstance(settled, Objection):
         return settled
     if short := short_of_funds(ledger, settled.nets):
@@ -222,18 +222,18 @@ class _Search:
 
     def _asked(self, ad: Ad) -> int:
         """Ask limit, parties, sums, funds and book, the cheapest first."""
-        maker, payee = self._ledger.accounts[ad.account], self._payee(ad)
+        totals, maker, payee = self._ledger.totals, self._ledger.accounts[ad.account], self._payee(ad)
         takes = LARGEST if ad.limit is None else ad.limit - ad.taken
         if takes < 1 or maker.state is not None or maker is self._sold or maker is self._bought:
             return 0
-        out = maker.totals.get(ad.quote, NOTHING)
-        gives = min(out.may_leave, payee.totals.get(ad.quote, NOTHING).may_arrive)
+        out = totals(maker.name, ad.quote)
+        gives = min(out.may_leave, totals(payee.name, ad.quote).may_arrive)
         if maker.least is not None:
             gives = min(gives, out.available - maker.least)
         takes = min(
             takes,
-            self._sold.totals.get(ad.base, NOTHING).may_leave,
-            maker.totals.get(ad.base, NOTHING).may_arrive,
+            totals(self._sold.name, ad.base).may_leave,
+            totals(maker.name, ad.base).may_arrive,
             ((gives + 1) * ONE - 1) // self._ledger.ratio(ad),
         )
         changes = [(self._sold, ad.base, -1), (maker, ad.base, 1), (maker, ad.quote, -1), (payee, ad.quote, 1)]

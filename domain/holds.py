@@ -28,7 +28,7 @@ def place(ledger: Ledger, command: PlaceHold, at: str) -> HoldPlaced | CommandRe
         or out_of_use([account for account, _, _ in changes])
         or kind_refuses(ledger, command.kind, legs)
         or not_admitted(ledger, command.book, changes)
-        or _overflows(legs)
+        or _overflows(ledger, legs)
         or short_of_funds(ledger, _promised(legs))
     )
     if why:
@@ -53,7 +53,7 @@ def capture(ledger: Ledger, command: CaptureHold, at: str) -> TransferPosted | C
         return refused(ledger, command, at, parts)
     changes = changes_of(parts)
     why = out_of_use([account for account, _, _ in changes]) or not_admitted(ledger, hold.book, changes)
-    settled = why or settle(changes, captured=True)
+    settled = why or settle(ledger, changes, captured=True)
     if isinstance(settled, Objection):
         return refused(ledger, command, at, settled)
     return TransferPosted(
@@ -101,8 +101,8 @@ def _given_back(hold: Hold) -> tuple[HeldMovement, ...]:
     )
 
 
-def _overflows(legs: Sequence[Leg]) -> Objection | None:
-    settled = settle(changes_of(legs))
+def _overflows(ledger: Ledger, legs: Sequence[Leg]) -> Objection | None:
+    settled = settle(ledger, changes_of(legs))
     return settled if isinstance(settled, Objection) else None
 
 

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from domain.expiries import Expiries
-from domain.state import Account, Ad, Admission, Book, Hold, Kind, Ledger, Part, Totals, TypeOfAccount, least
+from domain.state import Account, Ad, Admission, Book, Hold, Kind, Ledger, Part, Place, TypeOfAccount, least
 from schemas.values import Policy
 
-SHAPE: Final = 1
+SHAPE: Final = 2
 """The version of these values. It changes when they do, or when `domain.state` holds more than they tell."""
 
 Values = tuple[Any, ...]
@@ -20,7 +20,7 @@ _POLICIES: Final = {policy.value: policy for policy in Policy}
 
 
 def head(ledger: Ledger) -> Values:
-    """Give all of a ledger but its accounts."""
+    """Give all of a ledger but its accounts and their places."""
     return (
         ledger.name,
         ledger.sequence,
@@ -61,15 +61,22 @@ def accounts(ledger: Ledger) -> Iterator[Values]:
             account.alias,
             account.state,
             account.version,
-            [(unit, one.debits, one.credits, one.held) for unit, one in account.totals.items()],
         )
 
 
+def places(ledger: Ledger) -> Iterator[Values]:
+    """Give the places of a ledger, unit by unit."""
+    for unit, of_unit in ledger.places.items():
+        for place in of_unit.values():
+            yield unit, place.account.name, place.debits, place.credits, place.held
+
+
 def ledger_of(values: Values) -> Ledger:
-    """Make a ledger of what `head` gave; `take_accounts` is to follow, and `complete` after that."""
+    """Make a ledger of what `head` gave; `take_accounts` and `take_places` are to follow, and `complete` after them."""
     name, sequence, at, units, types, kinds, books, holds, ads, withdrawn, whole = values
     ledger = Ledger(name, sequence, at)
-    ledger.units.update(units)
+    for unit, scale in units:
+        ledger.add_unit(unit, scale)
     for account_type, policies, singleton in types:
         ledger.account_types[account_type] = TypeOfAccount(tuple(map(Policy, policies)), singleton=singleton)
     for kind, source, destination in kinds:
@@ -91,15 +98,14 @@ def take_accounts(ledger: Ledger, values: Iterable[Values], shared: dict[Any, An
     Args:
         ledger: whose they are.
         values: as `accounts` gave them.
-        shared: what they have in common is kept here once: names of units, types and books, and flags.
+        shared: what they have in common is kept here once: names of types and books, and flags.
     """
 
     def once(value: Any) -> Any:
         return shared.setdefault(value, value)
 
-    for name, account_type, said, floor, flags, book, alias, state, version, held in values:
+    for name, account_type, said, floor, flags, book, alias, state, version in values:
         policy = _POLICIES[said]
-        totals = {once(unit): Totals(*one) for unit, *one in held}
         ledger.accounts[name] = Account(
             name,
             once(account_type),
@@ -111,8 +117,14 @@ def take_accounts(ledger: Ledger, values: Iterable[Values], shared: dict[Any, An
             alias,
             once(state),
             version,
-            totals,
         )
+
+
+def take_places(ledger: Ledger, values: Iterable[Values]) -> None:
+    """Put places back, as `places` gave them, where their accounts are back already."""
+    for unit, name, debits, credits_, held in values:
+        account = ledger.accounts[name]
+        ledger.places[unit][account.name] = Place(debits, credits_, held, account=account)
 
 
 def complete(ledger: Ledger) -> None:

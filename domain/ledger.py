@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any, assert_never
 
 from domain.beginning import built_in
-from domain.state import Account, Ad, Book, Hold, Kind, Ledger, Part, Totals, TypeOfAccount
+from domain.state import Account, Ad, Book, Hold, Kind, Ledger, Part, Place, TypeOfAccount
 from schemas.events import (
     AccountChanged,
     AccountClosed,
@@ -59,7 +59,7 @@ def apply(ledger: Ledger, event: Event) -> None:
         case BookDefined():
             ledger.books[event.book] = _book(event)
         case UnitDefined():
-            ledger.units[event.unit] = event.scale
+            ledger.add_unit(event.unit, event.scale)
         case AccountTypeDefined():
             ledger.account_types[event.account_type] = TypeOfAccount(event.policies, singleton=event.singleton)
         case TransferKindDefined():
@@ -71,12 +71,8 @@ def apply(ledger: Ledger, event: Event) -> None:
 
 
 def _apply_postings(ledger: Ledger, event: TransferPosted) -> None:
-    accounts = ledger.accounts
     for posting in event.postings:
-        totals = accounts[posting.account].totals
-        place = totals.get(posting.unit)
-        if place is None:
-            place = totals[_shared(posting.unit)] = Totals()
+        place = ledger.places[posting.unit].get(posting.account) or _begun(ledger, posting.account, posting.unit)
         place.debits = int(posting.debits)
         place.credits = int(posting.credits)
     if event.hold is not None:
@@ -120,8 +116,8 @@ def _apply_hold(ledger: Ledger, event: HoldPlaced) -> None:
     ]
     hold = ledger.holds[event.command] = Hold(event.command, event.kind, event.book, event.expires_at, parts)
     for part in parts:
-        totals = ledger.accounts[part.source].totals
-        totals.setdefault(_shared(part.unit), Totals()).held += part.remaining
+        place = ledger.places[part.unit].get(part.source) or _begun(ledger, part.source, part.unit)
+        place.held += part.remaining
     if hold.expires_at is not None:
         ledger.expiring.add((hold.expires_at, hold.id))
 
@@ -129,7 +125,7 @@ def _apply_hold(ledger: Ledger, event: HoldPlaced) -> None:
 def _apply_capture(ledger: Ledger, hold: Hold, postings: Sequence[Posting], *, final: bool) -> None:
     pots: dict[tuple[str, str, str], int] = defaultdict(int)
     for out, into in zip(postings[::2], postings[1::2], strict=True):
-        ledger.accounts[out.account].totals[out.unit].held -= int(into.amount)
+        ledger.places[out.unit][out.account].held -= int(into.amount)
         pots[out.account, into.account, out.unit] += int(into.amount)
     hold.take(pots)
     if final or not any(part.remaining for part in hold.parts):
@@ -138,13 +134,20 @@ def _apply_capture(ledger: Ledger, hold: Hold, postings: Sequence[Posting], *, f
 
 def _end(ledger: Ledger, hold: Hold) -> None:
     for part in hold.parts:
-        ledger.accounts[part.source].totals[part.unit].held -= part.remaining
+        ledger.places[part.unit][part.source].held -= part.remaining
     del ledger.holds[hold.id]
     if hold.expires_at is not None:
         ledger.expiring.remove((hold.expires_at, hold.id))
 
 
+def _begun(ledger: Ledger, name: str, unit: str) -> Place:
+    """Begin a place, at the first posting or hold there. Its name is the account's own, not another like it."""
+    account = ledger.accounts[name]
+    place = ledger.places[unit][account.name] = Place(account=account)
+    return place
+
+
 @lru_cache(maxsize=1024)
 def _shared(said: Any) -> Any:
-    """Return one object for all accounts that say the same, units, books, flags: to compare it, none is fetched."""
+    """Return one object for all accounts that say the same, types, books, flags: to compare it, none is fetched."""
     return said

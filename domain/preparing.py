@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from domain.envelopes import commit
 from domain.facts import Facts
-from domain.state import NOTHING, Account, Ledger, Totals
+from domain.state import Account, Ledger, Totals
 from domain.transfers import post
 from schemas.commands import CommitEnvelope, Transfer
 from schemas.events import CommandRefused, Posting, TransferPosted
@@ -94,8 +94,8 @@ class Preparation:
         return outcome if isinstance(outcome, CommandRefused) else envelope
 
     def _payment(self, place: Place, amount: int) -> Payment:
-        account = self._ledger.accounts[place[0]]
-        return Payment(account.totals.get(place[1], NOTHING), amount, account.policy is not Policy.NO_OVERDRAFT)
+        policy = self._ledger.accounts[place[0]].policy
+        return Payment(self._ledger.totals(*place), amount, policy is not Policy.NO_OVERDRAFT)
 
     def _versions(self) -> dict[str, int]:
         """Pin whoever takes part, be it in passing, and whoever the transfer pins."""

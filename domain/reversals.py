@@ -24,7 +24,7 @@ def reverse(ledger: Ledger, command: ReverseTransfer, at: str, facts: Facts) -> 
     if isinstance(changes, Objection):
         return refused(ledger, command, at, changes)
     why = out_of_use([account for account, _, _ in changes]) or not_admitted(ledger, original.book, changes)
-    settled = why or settle(changes)
+    settled = why or settle(ledger, changes)
     if isinstance(settled, Objection):
         return refused(ledger, command, at, settled)
     if short := short_of_funds(ledger, settled.nets):

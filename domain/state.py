@@ -1,4 +1,4 @@
-"""The nouns of a ledger: accounts and their totals, types, kinds, books, holds, ads.
+"""The nouns of a ledger: accounts and their places, types, kinds, books, holds, ads.
 
 Law: only `domain.ledger.apply` changes them. They are kept lean: an account with one unit costs some hundred bytes, and
 there are millions.
@@ -26,6 +26,11 @@ class Totals:
     debits: int = 0
     credits: int = 0
     held: int = 0
+
+    @property
+    def figures(self) -> tuple[int, int, int]:
+        """Debits, credits and what is held: all that there is to compare or to tell."""
+        return self.debits, self.credits, self.held
 
     @property
     def balance(self) -> int:
@@ -61,7 +66,7 @@ NOTHING: Final = Totals()
 
 @dataclass(slots=True)
 class Account:
-    """A place that owns postings.
+    """An owner of postings.
 
     `least` is what `available` may not fall below; None where there is no such bound. `flags` are in the order said.
     """
@@ -76,13 +81,19 @@ class Account:
     alias: str | None = None
     state: str | None = None
     version: int = 0
-    totals: dict[str, Totals] = field(default_factory=dict)
 
     def become(self, policy: Policy, floor: int | None) -> None:
         """Take a policy on, with its floor."""
         self.policy = policy
         self.floor = floor
         self.least = least(policy, floor)
+
+
+@dataclass(slots=True)
+class Place(Totals):
+    """An account in a unit, to be found in one step: its totals there, and whose they are."""
+
+    account: Account = field(kw_only=True)
 
 
 def least(policy: Policy, floor: int | None) -> int | None:
@@ -195,10 +206,11 @@ class Ad:
 class Ledger:
     """One self-contained set of accounts.
 
-    `sequence` and `at` are those of its last event; 0 and empty before there is one. `singletons` are the open accounts
-    of the types that have one only. `expiring` are those of the open holds that expire. `withdrawn` are the ids of ads
-    that are used up. `market` is base, then quote, then (ratio negated, id, ad) of the open ads: best first. `whole`
-    has a bit for each sequence: whether it is an envelope, or the reversal of one, and so on back.
+    `sequence` and `at` are those of its last event; 0 and empty before there is one. `places` are by unit, all of which
+    are there, then account. `singletons` are the open accounts of the types that have one only. `expiring` are those of
+    the open holds that expire. `withdrawn` are the ids of ads that are used up. `market` is base, then quote, then
+    (ratio negated, id, ad) of the open ads: best first. `whole` has a bit for each sequence: whether it is an envelope,
+    or the reversal of one, and so on back.
     """
 
     name: str
@@ -209,6 +221,7 @@ class Ledger:
     kinds: dict[str, Kind] = field(default_factory=dict)
     books: dict[str, Book] = field(default_factory=dict)
     accounts: dict[str, Account] = field(default_factory=dict)
+    places: dict[str, dict[str, Place]] = field(default_factory=dict)
     aliases: dict[str, Account] = field(default_factory=dict)
     singletons: dict[str, Account] = field(default_factory=dict)
     holds: dict[str, Hold] = field(default_factory=dict)
@@ -221,6 +234,15 @@ class Ledger:
     def named(self, party: str) -> Account | None:
         """Find the account that a command names, by its name or its alias."""
         return self.accounts.get(party) or self.aliases.get(party)
+
+    def totals(self, account: str, unit: str) -> Totals:
+        """Give the totals of an account in a unit that is defined, whether it has a place there or not."""
+        return self.places[unit].get(account, NOTHING)
+
+    def add_unit(self, unit: str, scale: int) -> None:
+        """Count in this unit from now on, with so many decimal places."""
+        self.units[unit] = scale
+        self.places[unit] = {}
 
     def is_whole(self, sequence: int) -> bool:
         """Tell whether the transfer at this place has no movements, and so is reversed whole or not at all."""

@@ -11,7 +11,7 @@ from domain.accounts import not_found, out_of_use, version_mismatch
 from domain.beginning import OWN_KINDS
 from domain.books import is_at_home, not_admitted, version_of
 from domain.refusals import Objection, happening, in_order, objection, refused
-from domain.state import NOTHING, Account, Change, Ledger
+from domain.state import Account, Change, Ledger
 from schemas.commands import Transfer
 from schemas.events import CommandRefused, Posting, TransferPosted
 from schemas.reasons import Reason
@@ -76,7 +76,7 @@ def _one_by_one(ledger: Ledger, command: Transfer, at: str) -> TransferPosted | 
         or not_admitted(ledger, command.book, changes)
         or _pin_fails(ledger, command.expect)
     )
-    settled = why or settle(changes)
+    settled = why or settle(ledger, changes)
     if isinstance(settled, Objection):
         return refused(ledger, command, at, settled)
     if short := short_of_funds(ledger, settled.nets):
@@ -103,17 +103,19 @@ def _at_once(ledger: Ledger, command: Transfer) -> tuple[Posting, Posting] | Non
         return None
     movement = command.movements[0]
     unit, amount = movement.unit, movement.amount
-    source, destination = ledger.accounts.get(movement.source), ledger.accounts.get(movement.destination)
-    kind = ledger.kinds.get(command.kind)
-    if source is None or destination is None or source is destination or kind is None or unit not in ledger.units:
+    places, kind = ledger.places.get(unit), ledger.kinds.get(command.kind)
+    if places is None or kind is None:
         return None
+    out, into = places.get(movement.source), places.get(movement.destination)
+    if out is None or into is None or out is into:
+        return None
+    source, destination = out.account, into.account
     if source.state or destination.state:
         return None
     if ledger.books and not (is_at_home(ledger, source, unit) and is_at_home(ledger, destination, unit)):
         return None
     if not (kind.source.admits(source.account_type) and kind.destination.admits(destination.account_type)):
         return None
-    out, into = source.totals.get(unit, NOTHING), destination.totals.get(unit, NOTHING)
     debits, credits_ = out.debits + amount, into.credits + amount
     if debits + out.held > LARGEST or credits_ > LARGEST:
         return None
@@ -178,10 +180,11 @@ def kind_refuses(ledger: Ledger, name: str, legs: Iterable[Leg]) -> Objection | 
     return None
 
 
-def settle(changes: Iterable[Change], *, captured: bool = False) -> Settled | Objection:
+def settle(ledger: Ledger, changes: Iterable[Change], *, captured: bool = False) -> Settled | Objection:
     """Work out the postings with their running totals, or object to the first total that leaves the number range.
 
     Args:
+        ledger: as it stands.
         changes: in the order in which they are posted.
         captured: what leaves was held, and is held no longer.
     """
@@ -191,7 +194,7 @@ def settle(changes: Iterable[Change], *, captured: bool = False) -> Settled | Ob
         place = (account.name, unit)
         running = after.get(place)
         if running is None:
-            totals = account.totals.get(unit, NOTHING)
+            totals = ledger.totals(account.name, unit)
             running = after[place] = [totals.debits, totals.credits, totals.held, 0]
         if amount < 0:
             running[0] -= amount
@@ -217,7 +220,7 @@ def short_of_funds(ledger: Ledger, nets: dict[tuple[str, str], int]) -> Objectio
         account = ledger.accounts[name]
         if net >= 0 or account.least is None:
             continue
-        available = account.totals.get(unit, NOTHING).available
+        available = ledger.totals(name, unit).available
         if available + net >= account.least:
             continue
         if account.policy is Policy.NO_OVERDRAFT:
@@ -277,7 +280,7 @@ def _pin_fails(ledger: Ledger, expect: Expect | None) -> Objection | None:
     for pin in expect.balances or ():
         account = ledger.named(pin.account)
         assert account is not None, pin.account
-        balance = account.totals.get(pin.unit, NOTHING).balance
+        balance = ledger.totals(account.name, pin.unit).balance
         for bound, fails in (
             (pin.at_least, balance < (pin.at_least or 0)),
             (pin.at_most, balance > (pin.at_most or 0)),

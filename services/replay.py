@@ -15,7 +15,7 @@ import msgspec
 
 from domain.digest import digest
 from domain.ledger import apply
-from domain.state import NOTHING, Ledger
+from domain.state import Ledger
 from schemas.codec import decode_event
 from schemas.events import Event, HoldExpired, HoldPlaced, HoldReleased, Posting, TransferPosted
 from services.journal.streams import Streams
@@ -113,8 +113,8 @@ def _of_two(state: Ledger, one: Posting, two: Posting) -> str:
     """Say what two postings change, of one unit and two accounts: so are nearly all transfers."""
     if two.account < one.account:
         one, two = two, one
-    first = state.accounts[one.account].totals.get(one.unit, NOTHING)
-    second = state.accounts[two.account].totals.get(two.unit, NOTHING)
+    first = state.totals(one.account, one.unit)
+    second = state.totals(two.account, two.unit)
     return (
         f'{{"account":"{one.account}","unit":"{one.unit}",'
         f'"before":{{"debits":"{first.debits}","credits":"{first.credits}","held":"{first.held}"}},'
@@ -132,9 +132,7 @@ _TWO: Final = 2
 
 
 def _totals(state: Ledger, place: Place) -> str:
-    account, unit = place
-    totals = state.accounts[account].totals.get(unit, NOTHING)
-    return _TOTALS % (totals.debits, totals.credits, totals.held)
+    return _TOTALS % state.totals(*place).figures
 
 
 def touched(state: Ledger, event: Event) -> list[Place]:

@@ -68,10 +68,10 @@ async def simulate(
 def balances_of(shard: Shard) -> Balances:
     """Give the totals of every account and unit as they stand."""
     return {
-        (ledger.name, account.name, unit): (totals.debits, totals.credits, totals.held)
+        (ledger.name, account, unit): place.figures
         for ledger in shard.ledgers.values()
-        for account in ledger.accounts.values()
-        for unit, totals in account.totals.items()
+        for unit, places in ledger.places.items()
+        for account, place in places.items()
     }
 
 

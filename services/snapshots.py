@@ -153,21 +153,30 @@ def _part(connection: psycopg.Connection[Any], shard: int, position: int, number
 def _take_part(
     data: bytes, ledgers: dict[str, Ledger], seals: list[tuple[str, int, bytes]], shared: dict[Any, Any]
 ) -> None:
-    name, head, seal, accounts = _decode(data)
+    name, head, seal, accounts, places = _decode(data)
     if head is not None:
         ledgers[name] = kept.ledger_of(head)
         seals.append((name, ledgers[name].sequence, seal))
     kept.take_accounts(ledgers[name], accounts, shared)
+    kept.take_places(ledgers[name], places)
 
 
 def _parts(connection: psycopg.Connection[Any], ledgers: dict[str, Ledger]) -> Iterator[bytes]:
-    """Encode ledgers, each in as many parts as it takes, the first with all but its accounts and with its seal."""
+    """Encode ledgers, each in as many parts as it takes: its accounts, then their places; in the first all the rest."""
     seals = _seals_of(connection, [(ledger.name, ledger.sequence) for ledger in ledgers.values()])
     for ledger, seal in zip(ledgers.values(), seals, strict=True):
-        coming = kept.accounts(ledger)
-        yield _encode((ledger.name, kept.head(ledger), seal, list(islice(coming, _A_PART))))
-        while some := list(islice(coming, _A_PART)):
-            yield _encode((ledger.name, None, None, some))
+        accounts, places = kept.accounts(ledger), kept.places(ledger)
+        yield _encode((ledger.name, kept.head(ledger), seal, *_some(accounts, places)))
+        while any(some := _some(accounts, places)):
+            yield _encode((ledger.name, None, None, *some))
+
+
+def _some(
+    accounts: Iterator[kept.Values], places: Iterator[kept.Values]
+) -> tuple[list[kept.Values], list[kept.Values]]:
+    """Take what goes into one part: places only when there are no accounts left."""
+    first = list(islice(accounts, _A_PART))
+    return first, list(islice(places, _A_PART - len(first)))
 
 
 def _prove(parts: list[bytes], ledgers: dict[str, Ledger]) -> None:

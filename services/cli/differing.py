@@ -99,7 +99,7 @@ def _tell_as_json(ledger: str, found: "Between") -> None:
     from services.simulate import balance_line
 
     for one in found.differences:
-        totals = [(side.debits, side.credits, side.held) for side in (one.before, one.after)]
+        totals = [side.figures for side in (one.before, one.after)]
         screen.line(balance_line((ledger, one.account, one.unit), *totals))
     about = {"type": "diff", "ledger": ledger, "from_sequence": found.left, "to_sequence": found.right}
     screen.line(about | {"balances": len(found.differences)})

@@ -95,10 +95,10 @@ def decided(lines: Sequence[str], ledger: str) -> tuple[Balances, dict[str, Comm
     refused = {event.command or "": event for event in events if isinstance(event, CommandRefused)}
     found: dict[tuple[str, str], int] = {}
     state = shard.ledgers[ledger]
-    for account in state.accounts.values():
-        for unit, totals in account.totals.items():
-            found[account.name, unit] = totals.balance
-            found[SUM, unit] = found.get((SUM, unit), 0) + totals.balance
+    for unit, places in state.places.items():
+        for account, place in places.items():
+            found[account, unit] = place.balance
+            found[SUM, unit] = found.get((SUM, unit), 0) + place.balance
     shown = {(account, unit): (parts, whole(parts, state.units[unit])) for (account, unit), parts in found.items()}
     return {place: (parts, in_whole or "") for place, (parts, in_whole) in shown.items()}, refused
 

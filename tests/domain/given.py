@@ -91,11 +91,11 @@ class Story:
 
     def balance(self, account: str, unit: str = QAZ) -> int:
         """Give what an account has."""
-        return self.ledger.accounts[account].totals[unit].balance
+        return self.ledger.totals(account, unit).balance
 
     def available(self, account: str, unit: str = QAZ) -> int:
         """Give what an account may spend."""
-        return self.ledger.accounts[account].totals[unit].available
+        return self.ledger.totals(account, unit).available
 
     def posting(self, command: str, index: int) -> str:
         """Give the id of a posting of the transfer that a command made."""

@@ -17,6 +17,12 @@ from tests.domain.given import come_of
 AT = "2026-11-21T09:30:00.000Z"
 AMOUNTS = st.sampled_from([1, 99, 100, 101, 1000, LARGEST - 1, LARGEST])
 ACCOUNTS = st.sampled_from(["alice", "bob", "cold", "gone", "home", "credit", "cash", "mint", "vault", "nobody", "@al"])
+PLACES = [("bob", "QAZ"), ("cold", "QAZ"), ("gone", "QAZ"), ("home", "QAZ"), ("home", "USD"), ("credit", "QAZ")]
+THERE, BACK = (
+    ",".join(f'{{"{to}":"{name}","{of}":"cash","unit":"{unit}","amount":1}}' for name, unit in PLACES)
+    for to, of in (("destination", "source"), ("source", "destination"))
+)
+"""So that all but a few have been where they are paid to: who never was is not paid at once."""
 OPENING = (
     '{"type":"open-ledger.v1","id":"1"}\n'
     '{"type":"define-unit.v1","id":"2","unit":"USD","scale":2}\n'
@@ -30,6 +36,9 @@ OPENING = (
     '{"type":"open-account.v1","id":"10","account":"cash","account_type":"external"}\n'
     '{"type":"open-account.v1","id":"11","account":"mint","account_type":"issuer"}\n'
     '{"type":"open-account.v1","id":"12","account":"vault","account_type":"treasury"}\n'
+    '{"type":"define-book.v1","id":"20","book":"all"}\n'
+    f'{{"type":"transfer.v1","id":"21","kind":"deposit","book":"all","movements":[{THERE}]}}\n'
+    f'{{"type":"transfer.v1","id":"22","kind":"withdrawal","book":"all","movements":[{BACK}]}}\n'
     '{"type":"freeze-account.v1","id":"13","account":"cold"}\n'
     '{"type":"close-account.v1","id":"14","account":"gone"}\n'
     '{"type":"transfer.v1","id":"15","kind":"deposit",'
@@ -80,6 +89,12 @@ def test_what_is_asked_at_once_is_what_is_asked_one_by_one(
     event = _one_by_one(ledger, command, AT)
 
     assert postings is None or (isinstance(event, TransferPosted) and event.postings == postings)
+
+
+def test_every_transfer_of_this_opening_came_about() -> None:
+    ledger = opened(default=False)
+
+    assert {(name, unit) for unit, places in ledger.places.items() for name in places} >= {*PLACES}
 
 
 def test_a_plain_payment_is_asked_at_once() -> None:

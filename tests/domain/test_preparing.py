@@ -70,8 +70,7 @@ def envelope_of(story: Story, command: Transfer) -> CommitEnvelope:
 
 
 def balances(ledger: Ledger) -> Balances:
-    accounts = ledger.accounts.values()
-    found = {(one.name, unit): totals.balance for one in accounts for unit, totals in one.totals.items()}
+    found = {(name, unit): one.balance for unit, places in ledger.places.items() for name, one in places.items()}
     return {place: balance for place, balance in found.items() if balance}
 
 

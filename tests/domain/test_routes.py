@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from domain.books import not_admitted
 from domain.exchange import MOST_HOPS, Route, quote
 from domain.refusals import Objection
-from domain.state import Ad, Ledger, Totals
+from domain.state import Ad, Ledger, Place
 from domain.transfers import Leg, Settled, changes_of, settle, short_of_funds
 from schemas.commands import DefineBook, DefineUnit, Exchange, FreezeAccount
 from schemas.reasons import Reason
@@ -80,8 +80,13 @@ def test_neither_are_equal_routes_too_many() -> None:
 def desk(units: Iterable[str], sell: str, amount: int) -> Ledger:
     """Open a desk that gives whatever is asked of it, and let Alice have what she sells."""
     ledger = given(opened("desk", "system"), *(DefineUnit(id=unit, unit=unit, scale=2) for unit in units)).ledger
-    ledger.accounts[ALICE].totals[sell] = Totals(credits=amount)
+    has(ledger, ALICE, sell, credits_=amount)
     return ledger
+
+
+def has(ledger: Ledger, account: str, unit: str, debits: int = 0, credits_: int = 0, held: int = 0) -> None:
+    """Let an account have these totals."""
+    ledger.places[unit][account] = Place(debits, credits_, held, account=ledger.accounts[account])
 
 
 def post(ledger: Ledger, ads: Iterable[tuple[str, str, str, str]]) -> None:
@@ -116,11 +121,11 @@ def market(source: random.Random) -> tuple[Ledger, Exchange]:
     amount = one([1, 2, 7, 20, 100])
     for account, unit in product(sorted({*MAKERS}), UNITS):
         if source.random() < 0.5:
-            ledger.accounts[account].totals[unit] = totals(source, account, amount)
+            has(ledger, account, unit, *totals(source, account, amount))
     sell, buy = source.sample(UNITS, 2)
     seller = one([ALICE, ALICE, ALICE, SETTLER])
     if source.random() < 0.9:
-        ledger.accounts[seller].totals[sell] = Totals(3, 3 + amount)
+        has(ledger, seller, sell, 3, 3 + amount)
     rates = one([["1"], ["1", "1.0", "1.01", "0.99"], ["0.5", "1", "2", "1.37"], ["0.03", "1", "9" * 18]])
     first, last = (one([UNITS, source.sample(UNITS, 2)]) for _ in range(2))
     names = [f"ad-{number}" for number in range(one([20, 60, 150]))]
@@ -144,14 +149,14 @@ def books(source: random.Random) -> Iterator[DefineBook]:
             yield DefineBook(id=f"define-{book}", book=book, units=units, accounts=accounts)
 
 
-def totals(source: random.Random, account: str, amount: int) -> Totals:
+def totals(source: random.Random, account: str, amount: int) -> tuple[int, int, int]:
     """Give an account about as much as is sold, some of it held, or a debt, or nearly all that can be counted."""
-    has = source.randint(0, 3 * amount)
-    start = source.choice([0, 0, 0, 0, 5, LARGEST - has - source.randint(0, 2 * amount)])
+    much = source.randint(0, 3 * amount)
+    start = source.choice([0, 0, 0, 0, 5, LARGEST - much - source.randint(0, 2 * amount)])
     if account in MAY_OWE and source.random() < 0.3:
-        return Totals(start + has, start)
-    held = source.choice([0, 0, source.randint(0, has)])
-    return Totals(start, start + has, held)
+        return start + much, start, 0
+    held = source.choice([0, 0, source.randint(0, much)])
+    return start, start + much, held
 
 
 def tried(ledger: Ledger, command: Exchange) -> Route | Objection:
@@ -159,7 +164,7 @@ def tried(ledger: Ledger, command: Exchange) -> Route | Objection:
     source, destination = ledger.accounts[command.source], ledger.accounts[command.destination]
     if why := not_admitted(ledger, command.book, [(source, command.sell, -1), (destination, command.buy, 1)]):
         return why
-    settled = settle([(source, command.sell, -command.amount)])
+    settled = settle(ledger, [(source, command.sell, -command.amount)])
     if isinstance(settled, Objection):
         return settled
     if why := short_of_funds(ledger, settled.nets):
@@ -202,7 +207,7 @@ def hop(ledger: Ledger, command: Exchange, route: Route, ad: Ad) -> Route | None
 def breaks_no_rule(ledger: Ledger, command: Exchange, legs: Iterable[Leg]) -> bool:
     """Ask the whole transfer so far: book, sums, funds by net."""
     changes = changes_of(legs)
-    settled = settle(changes)
+    settled = settle(ledger, changes)
     return (
         isinstance(settled, Settled)
         and not not_admitted(ledger, command.book, changes)

@@ -1,13 +1,13 @@
 """What the read models show is what a plain fold of the same events says."""
 
-from typing import Any, Final
+from typing import Any
 
 import psycopg
 import pytest
 
 from domain.clearing import clearing
 from domain.ledger import apply
-from domain.state import Ledger, Totals
+from domain.state import Ledger
 from projections.checkpoint import wire_time
 from schemas.events import (
     AccountChanged,
@@ -20,8 +20,6 @@ from schemas.events import (
 )
 from tests.projections.stream import events, folded, project, shown, stored
 
-NO_TOTALS: Final = Totals()
-
 
 @pytest.fixture
 def reads(reads: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
@@ -32,17 +30,11 @@ def reads(reads: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
 
 def test_balances_are_those_of_a_plain_fold(reads: psycopg.Connection[Any]) -> None:
     expected = {
-        (ledger.name, account.name, unit): (
-            totals.debits,
-            totals.credits,
-            totals.held,
-            totals.balance,
-            totals.available,
-        )
+        (ledger.name, account, unit): (*totals.figures, totals.balance, totals.available)
         for ledger in folded(events()).values()
-        for account in ledger.accounts.values()
-        for unit, totals in account.totals.items()
-        if totals != NO_TOTALS
+        for unit, places in ledger.places.items()
+        for account, totals in places.items()
+        if any(totals.figures)
     }
 
     rows = shown(reads, "balances", "ledger, account, unit, debits, credits, held, balance, available")
@@ -75,7 +67,7 @@ def test_postings_have_the_state_that_follows_from_running_totals(reads: psycopg
         if isinstance(event, TransferPosted):
             for index, posting in enumerate(event.postings):
                 numbers = (int(posting.amount), int(posting.debits), int(posting.credits))
-                totals = ledgers[event.ledger].accounts[posting.account].totals[posting.unit]
+                totals = ledgers[event.ledger].totals(posting.account, posting.unit)
                 parts = clearing(*numbers, totals)
                 place = (event.ledger, posting.account, posting.unit, event.sequence, index)
                 expected.add((*place, f"{event.sequence}.{index}", *numbers, parts.consumed, parts.open, parts.state))
@@ -256,9 +248,7 @@ def test_all_that_can_happen_happened() -> None:
 
 def _totals(ledger: Ledger) -> dict[tuple[str, str], tuple[int, int, int]]:
     return {
-        (account.name, unit): (totals.debits, totals.credits, totals.held)
-        for account in ledger.accounts.values()
-        for unit, totals in account.totals.items()
+        (account, unit): place.figures for unit, places in ledger.places.items() for account, place in places.items()
     }
 
 

@@ -19,12 +19,12 @@ RULE_FAULTS: Final = (
     Fault(
         "the fee is not counted in the funds",
         "domain/transfers.py",
-        "    settled = why or settle(changes)\n    if isinstance(settled, Objection):\n"
+        "    settled = why or settle(ledger, changes)\n    if isinstance(settled, Objection):\n"
         "        return refused(ledger, command, at, settled)\n"
         "    if short := short_of_funds(ledger, settled.nets):\n",
-        "    settled = why or settle(changes)\n    if isinstance(settled, Objection):\n"
+        "    settled = why or settle(ledger, changes)\n    if isinstance(settled, Objection):\n"
         "        return refused(ledger, command, at, settled)\n"
-        "    paid = settle(changes[: 2 * len(command.movements)])\n    assert isinstance(paid, Settled)\n"
+        "    paid = settle(ledger, changes[: 2 * len(command.movements)])\n    assert isinstance(paid, Settled)\n"
         "    if short := short_of_funds(ledger, paid.nets):\n",
         ("tests/domain/test_transfers.py", VECTORS),
     ),
@@ -45,8 +45,8 @@ RULE_FAULTS: Final = (
     Fault(
         "what is held is not given back",
         "domain/ledger.py",
-        "ledger.accounts[part.source].totals[part.unit].held -= part.remaining",
-        "ledger.accounts[part.source].totals[part.unit].held -= 0",
+        "ledger.places[part.unit][part.source].held -= part.remaining",
+        "ledger.places[part.unit][part.source].held -= 0",
         ("tests/domain/test_holds.py", VECTORS),
     ),
     Fault(
@@ -94,7 +94,7 @@ RULE_FAULTS: Final = (
     Fault(
         "a posting is consumed twice",
         "domain/envelopes.py",
-        "if posting.end <= posting.account.totals[posting.unit].debits:",
+        "if posting.end <= ledger.totals(posting.account.name, posting.unit).debits:",
         "if posting.end < 0:",
         ("tests/domain/test_envelopes.py", VECTORS),
     ),

@@ -64,7 +64,7 @@ async def test_accounts_holds_and_sums_are_those_of_a_plain_fold_as_of_every_seq
             for hold in ledger.holds.values()
             for placed in [amounts_of(hold.id)]
         }
-        moved = [totals for account in ledger.accounts.values() for totals in account.totals.values()]
+        moved = [place for places in ledger.places.values() for place in places.values()]
         assert sum(one.debits for one in sums) == sum(one.debits for one in moved)
         assert all(one.balance == 0 for one in sums)
     assert (await reads.trial_balance(ledger.name)).units == sums

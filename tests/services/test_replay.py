@@ -89,9 +89,9 @@ NOTHING = {"debits": "0", "credits": "0", "held": "0"}
 
 def totals(state: Ledger) -> dict[tuple[str, str], dict[str, str]]:
     return {
-        (account.name, unit): {"debits": str(one.debits), "credits": str(one.credits), "held": str(one.held)}
-        for account in state.accounts.values()
-        for unit, one in account.totals.items()
+        (account, unit): {"debits": str(one.debits), "credits": str(one.credits), "held": str(one.held)}
+        for unit, places in state.places.items()
+        for account, one in places.items()
     }
 
 

@@ -71,7 +71,9 @@ def test_whatever_happened_to_a_ledger_comes_back_and_goes_on_alike() -> None:
             before = partition.shard.ledgers["main"]
             back = kept.ledger_of(msgspec.msgpack.decode(msgspec.msgpack.encode(kept.head(before))))
             accounts = msgspec.msgpack.decode(msgspec.msgpack.encode(list(kept.accounts(before))))
+            places = msgspec.msgpack.decode(msgspec.msgpack.encode(list(kept.places(before))))
             kept.take_accounts(back, accounts, {})
+            kept.take_places(back, places)
             kept.complete(back)
             assert back == before
             assert digest(back) == digest(before)
@@ -86,7 +88,11 @@ def _folded(partition: Partition) -> Ledger:
     return ledger
 
 
-def test_what_was_put_away_is_what_is_taken_up(past: Past, owner: psycopg.Connection) -> None:
+@pytest.mark.parametrize("a_part", [snapshots._A_PART, 3, 1])
+def test_what_was_put_away_is_what_is_taken_up(
+    past: Past, owner: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, a_part: int
+) -> None:
+    monkeypatch.setattr(snapshots, "_A_PART", a_part)
     made = make(past.dsn, 0, 1, RULES)
 
     assert made is not None

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from domain.state import NOTHING, Ledger
+from domain.state import Ledger
 from schemas.events import Event, TransferPosted
 from services.reading import time_of
 
@@ -145,7 +145,7 @@ class Asking:
     def _envelope(self, ledger: str) -> Fields:
         """Consume what is next in a purse, or what is not; give it on in two parts."""
         chance, purse, unit = self._chance, self._chance.choice(PURSES), self._chance.choice(UNITS)
-        totals = self._ledgers[ledger].accounts[purse].totals.get(unit, NOTHING)
+        totals = self._ledgers[ledger].totals(purse, unit)
         arrived = self._arrived[ledger, purse, unit]
         arrived[:] = [posting for posting in arrived if posting[2] > totals.debits]
         consumed = arrived[: chance.randint(1, 3)] if chance.random() < 0.8 else arrived[1:2]

@@ -169,10 +169,10 @@ async def _check_read_models(connection: Connection, model: Model) -> None:
         ledgers,
     )
     should_be = [
-        (ledger.name, account.name, unit, totals.debits, totals.credits, totals.held)
+        (ledger.name, account, unit, *place.figures)
         for ledger in model.shard.ledgers.values()
-        for account in ledger.accounts.values()
-        for unit, totals in account.totals.items()
+        for unit, places in ledger.places.items()
+        for account, place in places.items()
     ]
     _same(sorted(balances), sorted(should_be), "the balances")
     sums = await _all(
