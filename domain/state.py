@@ -66,7 +66,7 @@ NOTHING: Final = Totals()
 
 @dataclass(slots=True)
 class Account:
-    """An owner of postings.
+    """A place that owns postings.
 
     `least` is what `available` may not fall below; None where there is no such bound. `flags` are in the order said.
     """
