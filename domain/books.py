@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from domain.refusals import Objection, happening, objection, refused
-from domain.state import Account, Book, Change, Ledger
+from domain.state import Account, Change, Ledger
 from schemas.commands import DefineBook
 from schemas.events import BookDefined, CommandRefused
 from schemas.reasons import Reason
@@ -41,10 +41,10 @@ def not_admitted(ledger: Ledger, named: str | None, changes: Sequence[Change]) -
             return objection(Reason.BOOK_NOT_FOUND, book=named)
         judged = [(book, account, unit) for account, unit, _ in changes]
     else:
-        homes = ((_home(ledger, account), account, unit) for account, unit, _ in changes)
+        homes = ((ledger.books.get(account.book or DEFAULT_BOOK), account, unit) for account, unit, _ in changes)
         judged = [(book, account, unit) for book, account, unit in homes if book is not None]
     for book, _, unit in judged:
-        if not book.admits_unit(unit):
+        if book.units and unit not in book.units:
             return objection(Reason.BOOK_UNIT_NOT_ALLOWED, book=book.name, unit=unit)
     for book, account, _ in judged:
         if not book.admits(account):
@@ -54,14 +54,10 @@ def not_admitted(ledger: Ledger, named: str | None, changes: Sequence[Change]) -
 
 def is_at_home(ledger: Ledger, account: Account, unit: str) -> bool:
     """Tell whether an account may take part with this unit where no book is named."""
-    book = _home(ledger, account)
-    return book is None or (book.admits_unit(unit) and book.admits(account))
+    book = ledger.books.get(account.book or DEFAULT_BOOK)
+    return book is None or ((not book.units or unit in book.units) and book.admits(account))
 
 
 def version_of(ledger: Ledger, named: str | None) -> int | None:
     """Tell which version of the named book judged; None where none was named."""
     return None if named is None else ledger.books[named].version
-
-
-def _home(ledger: Ledger, account: Account) -> Book | None:
-    return ledger.books.get(DEFAULT_BOOK) if account.book is None else ledger.books[account.book]

@@ -73,8 +73,11 @@ def apply(ledger: Ledger, event: Event) -> None:
 def _apply_postings(ledger: Ledger, event: TransferPosted) -> None:
     for posting in event.postings:
         place = ledger.places[posting.unit].get(posting.account) or _begun(ledger, posting.account, posting.unit)
-        place.debits = int(posting.debits)
-        place.credits = int(posting.credits)
+        # One of the two totals has grown, and the other is as it was.
+        if posting.amount[0] == "-":
+            place.debits = int(posting.debits)
+        else:
+            place.credits = int(posting.credits)
     if event.hold is not None:
         _apply_capture(ledger, ledger.holds[event.hold], event.postings, final=event.final)
     if event.kind == "envelope" or (event.reverses is not None and ledger.is_whole(event.reverses)):

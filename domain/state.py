@@ -146,10 +146,6 @@ class Book:
     accounts: frozenset[str]
     title: str | None = None
 
-    def admits_unit(self, unit: str) -> bool:
-        """Tell whether this unit may take part."""
-        return not self.units or unit in self.units
-
     def admits(self, account: Account) -> bool:
         """Tell whether this account may: it shares a flag, or is listed, or the book lists neither."""
         return (

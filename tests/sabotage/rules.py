@@ -122,8 +122,8 @@ RULE_FAULTS: Final = (
     Fault(
         "an account's home book counts for nothing",
         "domain/books.py",
-        "return ledger.books.get(DEFAULT_BOOK) if account.book is None else ledger.books[account.book]",
-        "return ledger.books.get(DEFAULT_BOOK)",
+        "homes = ((ledger.books.get(account.book or DEFAULT_BOOK), account, unit)",
+        "homes = ((ledger.books.get(DEFAULT_BOOK), account, unit)",
         (VECTORS,),
     ),
     Fault(
