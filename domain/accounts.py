@@ -4,10 +4,11 @@ Each change is a version, and each event says all of the account.
 """
 
 from collections.abc import Iterable
-from typing import Final, NamedTuple, TypedDict
+from dataclasses import replace
+from typing import Final, TypedDict
 
 from domain.refusals import Objection, happening, objection, refused
-from domain.state import Account, Ledger, Totals, TypeOfAccount, least
+from domain.state import Account, Ledger, Terms, Totals, TypeOfAccount
 from schemas.commands import CloseAccount, FreezeAccount, OpenAccount, UnfreezeAccount, UpdateAccount, said_or
 from schemas.events import AccountClosed, AccountFrozen, AccountOpened, AccountUnfrozen, AccountUpdated, CommandRefused
 from schemas.reasons import Reason
@@ -17,32 +18,23 @@ FROZEN: Final = "frozen"
 CLOSED: Final = "closed"
 
 
-class Terms(NamedTuple):
-    """What an account is to be, beside its name and its type."""
-
-    policy: Policy
-    floor: int | None
-    flags: tuple[str, ...]
-    book: str | None
-    alias: str | None
-
-
 def open_account(ledger: Ledger, command: OpenAccount, at: str) -> AccountOpened | CommandRefused:
     """Open the account at version 1, or say why not."""
     of_type = ledger.account_types.get(command.account_type)
     policy = command.policy or (of_type.policies[0] if of_type else Policy.NO_OVERDRAFT)
-    terms = Terms(policy, command.floor, command.flags, command.book, command.alias)
+    terms = Terms(command.account_type, policy, command.floor, command.flags, command.book)
     why = (
         _exists(ledger, command.account)
-        or _alias_taken(ledger, None, terms.alias)
+        or _alias_taken(ledger, None, command.alias)
         or _second_singleton(ledger, command.account_type)
-        or _type_refuses(command.account_type, of_type, terms)
+        or _type_refuses(of_type, terms)
         or _unknown_book(ledger, terms.book)
     )
     if why:
         return refused(ledger, command, at, why)
-    account = Account(command.account, command.account_type)
-    return AccountOpened(**happening(ledger, command, at), **_as_said(account, terms), version=1)
+    return AccountOpened(
+        **happening(ledger, command, at), **_as_said(Account(command.account, terms, command.alias, version=1))
+    )
 
 
 def update(ledger: Ledger, command: UpdateAccount, at: str) -> AccountUpdated | CommandRefused:
@@ -51,10 +43,10 @@ def update(ledger: Ledger, command: UpdateAccount, at: str) -> AccountUpdated | 
     if account is None:
         why = _alias_taken(ledger, None, said_or(command.alias, None)) or not_found(command.account)
         return refused(ledger, command, at, why)
-    terms = _updated(account, command)
+    terms, alias = _updated(account.terms, command), said_or(command.alias, account.alias)
     objections = (
-        _alias_taken(ledger, account, terms.alias)
-        or _type_refuses(account.account_type, ledger.account_types[account.account_type], terms)
+        _alias_taken(ledger, account, alias)
+        or _type_refuses(ledger.account_types[terms.account_type], terms)
         or _closed(account)
         or _unknown_book(ledger, terms.book)
         or _moved_on(account, command.expected_version)
@@ -62,9 +54,7 @@ def update(ledger: Ledger, command: UpdateAccount, at: str) -> AccountUpdated | 
     )
     if objections:
         return refused(ledger, command, at, objections)
-    return AccountUpdated(
-        **happening(ledger, command, at), **_as_said(account, terms), state=account.state, version=account.version + 1
-    )
+    return AccountUpdated(**happening(ledger, command, at), **_as_said(_next(account, terms, alias)))
 
 
 def freeze(ledger: Ledger, command: FreezeAccount, at: str) -> AccountFrozen | CommandRefused:
@@ -75,9 +65,7 @@ def freeze(ledger: Ledger, command: FreezeAccount, at: str) -> AccountFrozen | C
     why = out_of_use([account]) or _moved_on(account, command.expected_version)
     if why:
         return refused(ledger, command, at, why)
-    return AccountFrozen(
-        **happening(ledger, command, at), **_as_said(account), state=FROZEN, version=account.version + 1
-    )
+    return AccountFrozen(**happening(ledger, command, at), **_as_said(_in_state(account, FROZEN)))
 
 
 def unfreeze(ledger: Ledger, command: UnfreezeAccount, at: str) -> AccountUnfrozen | CommandRefused:
@@ -88,7 +76,7 @@ def unfreeze(ledger: Ledger, command: UnfreezeAccount, at: str) -> AccountUnfroz
     why = _closed(account) or _not_frozen(account) or _moved_on(account, command.expected_version)
     if why:
         return refused(ledger, command, at, why)
-    return AccountUnfrozen(**happening(ledger, command, at), **_as_said(account), version=account.version + 1)
+    return AccountUnfrozen(**happening(ledger, command, at), **_as_said(_in_state(account, None)))
 
 
 def close(ledger: Ledger, command: CloseAccount, at: str) -> AccountClosed | CommandRefused:
@@ -99,9 +87,7 @@ def close(ledger: Ledger, command: CloseAccount, at: str) -> AccountClosed | Com
     why = _closed(account) or _moved_on(account, command.expected_version) or _not_empty(ledger, account)
     if why:
         return refused(ledger, command, at, why)
-    return AccountClosed(
-        **happening(ledger, command, at), **_as_said(account), state=CLOSED, version=account.version + 1
-    )
+    return AccountClosed(**happening(ledger, command, at), **_as_said(_in_state(account, CLOSED)))
 
 
 def not_found(party: str) -> Objection:
@@ -111,11 +97,11 @@ def not_found(party: str) -> Objection:
 
 def out_of_use(accounts: Iterable[Account]) -> Objection | None:
     """Ask whether one is closed, or else whether one is frozen."""
-    stopped = [account for account in accounts if account.state is not None]
+    stopped = [account for account in accounts if account.terms.state is not None]
     if not stopped:
         return None
     for account in stopped:
-        if account.state == CLOSED:
+        if account.terms.state == CLOSED:
             return _closed(account)
     return objection(Reason.ACCOUNT_FROZEN, account=stopped[0].name)
 
@@ -135,30 +121,42 @@ class _AsSaid(TypedDict):
     flags: tuple[str, ...]
     book: str | None
     alias: str | None
+    state: str | None
+    version: int
 
 
-def _as_said(account: Account, terms: Terms | None = None) -> _AsSaid:
-    terms = terms or Terms(account.policy, account.floor, account.flags, account.book, account.alias)
+def _as_said(account: Account) -> _AsSaid:
+    terms = account.terms
     return _AsSaid(
         account=account.name,
-        account_type=account.account_type,
+        account_type=terms.account_type,
         policy=terms.policy,
         floor=None if terms.floor is None else str(terms.floor),
         flags=terms.flags,
         book=terms.book,
-        alias=terms.alias,
+        alias=account.alias,
+        state=terms.state,
+        version=account.version,
     )
 
 
-def _updated(account: Account, command: UpdateAccount) -> Terms:
-    policy = command.policy or account.policy
-    floor = account.floor if command.policy in (None, Policy.CAPPED_OVERDRAFT) else None
-    return Terms(
-        policy=policy,
+def _next(account: Account, terms: Terms, alias: str | None) -> Account:
+    """Give the next version of an account."""
+    return Account(account.name, terms, alias, account.version + 1)
+
+
+def _in_state(account: Account, state: str | None) -> Account:
+    return _next(account, replace(account.terms, state=state), account.alias)
+
+
+def _updated(terms: Terms, command: UpdateAccount) -> Terms:
+    floor = terms.floor if command.policy in (None, Policy.CAPPED_OVERDRAFT) else None
+    return replace(
+        terms,
+        policy=command.policy or terms.policy,
         floor=said_or(command.floor, floor),
-        flags=account.flags if command.flags is None else command.flags,
-        book=said_or(command.book, account.book),
-        alias=said_or(command.alias, account.alias),
+        flags=terms.flags if command.flags is None else command.flags,
+        book=said_or(command.book, terms.book),
     )
 
 
@@ -178,11 +176,11 @@ def _second_singleton(ledger: Ledger, account_type: str) -> Objection | None:
     return objection(Reason.SINGLETON_EXISTS, account_type=account_type, account=first.name) if first else None
 
 
-def _type_refuses(account_type: str, of_type: TypeOfAccount | None, terms: Terms) -> Objection | None:
+def _type_refuses(of_type: TypeOfAccount | None, terms: Terms) -> Objection | None:
     if of_type is None:
-        return objection(Reason.UNKNOWN_ACCOUNT_TYPE, account_type=account_type)
+        return objection(Reason.UNKNOWN_ACCOUNT_TYPE, account_type=terms.account_type)
     if terms.policy not in of_type.policies:
-        return objection(Reason.POLICY_NOT_ALLOWED, account_type=account_type, policy=terms.policy)
+        return objection(Reason.POLICY_NOT_ALLOWED, account_type=terms.account_type, policy=terms.policy)
     if (terms.policy is Policy.CAPPED_OVERDRAFT) == (terms.floor is not None) and (terms.floor or 0) <= 0:
         return None
     floor = {} if terms.floor is None else {"floor": terms.floor}
@@ -194,11 +192,11 @@ def _unknown_book(ledger: Ledger, book: str | None) -> Objection | None:
 
 
 def _closed(account: Account) -> Objection | None:
-    return objection(Reason.ACCOUNT_CLOSED, account=account.name) if account.state == CLOSED else None
+    return objection(Reason.ACCOUNT_CLOSED, account=account.name) if account.terms.state == CLOSED else None
 
 
 def _not_frozen(account: Account) -> Objection | None:
-    return None if account.state == FROZEN else objection(Reason.ACCOUNT_NOT_FROZEN, account=account.name)
+    return None if account.terms.state == FROZEN else objection(Reason.ACCOUNT_NOT_FROZEN, account=account.name)
 
 
 def _moved_on(account: Account, expected: int | None) -> Objection | None:
@@ -206,19 +204,18 @@ def _moved_on(account: Account, expected: int | None) -> Objection | None:
 
 
 def _could_not_stand(ledger: Ledger, account: Account, terms: Terms) -> Objection | None:
-    bound = least(terms.policy, terms.floor)
-    if bound is None:
+    if terms.least is None:
         return None
     for unit, totals in _by_unit(ledger, account):
         available = totals.available
-        if available < bound:
+        if available < terms.least:
             return objection(
                 Reason.OVERDRAFT_EXCEEDED,
                 account=account.name,
                 unit=unit,
                 available=available,
                 requested=0,
-                floor=bound,
+                floor=terms.least,
                 projected=available,
             )
     return None

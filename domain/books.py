@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from domain.refusals import Objection, happening, objection, refused
-from domain.state import Account, Change, Ledger
+from domain.state import Change, Ledger, Terms
 from schemas.commands import DefineBook
 from schemas.events import BookDefined, CommandRefused
 from schemas.reasons import Reason
@@ -41,21 +41,21 @@ def not_admitted(ledger: Ledger, named: str | None, changes: Sequence[Change]) -
             return objection(Reason.BOOK_NOT_FOUND, book=named)
         judged = [(book, account, unit) for account, unit, _ in changes]
     else:
-        homes = ((ledger.books.get(account.book or DEFAULT_BOOK), account, unit) for account, unit, _ in changes)
+        homes = ((ledger.books.get(account.terms.book or DEFAULT_BOOK), account, unit) for account, unit, _ in changes)
         judged = [(book, account, unit) for book, account, unit in homes if book is not None]
     for book, _, unit in judged:
         if book.units and unit not in book.units:
             return objection(Reason.BOOK_UNIT_NOT_ALLOWED, book=book.name, unit=unit)
     for book, account, _ in judged:
-        if not book.admits(account):
+        if not book.admits(account.name, account.terms):
             return objection(Reason.BOOK_ACCOUNT_NOT_ALLOWED, book=book.name, account=account.name)
     return None
 
 
-def is_at_home(ledger: Ledger, account: Account, unit: str) -> bool:
+def is_at_home(ledger: Ledger, account: str, terms: Terms, unit: str) -> bool:
     """Tell whether an account may take part with this unit where no book is named."""
-    book = ledger.books.get(account.book or DEFAULT_BOOK)
-    return book is None or ((not book.units or unit in book.units) and book.admits(account))
+    book = ledger.books.get(terms.book or DEFAULT_BOOK)
+    return book is None or ((not book.units or unit in book.units) and book.admits(account, terms))
 
 
 def version_of(ledger: Ledger, named: str | None) -> int | None:

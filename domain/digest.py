@@ -66,17 +66,18 @@ def _registries(ledger: Ledger) -> Iterator[bytes]:
 def _accounts(ledger: Ledger) -> Iterator[_Sorted]:
     for name in sorted(ledger.accounts):
         account = ledger.accounts[name]
+        terms = account.terms
         # A later event says the flags again, in the order in which they were said.
         line = _line(
             section="account",
             account=name,
-            account_type=account.account_type,
-            policy=account.policy,
-            floor=_number(account.floor),
-            flags=account.flags,
-            book=account.book,
+            account_type=terms.account_type,
+            policy=terms.policy,
+            floor=_number(terms.floor),
+            flags=terms.flags,
+            book=terms.book,
             alias=account.alias,
-            state=account.state,
+            state=terms.state,
             version=str(account.version),
         )
         yield name, "", line

@@ -140,6 +140,6 @@ def _not_conserved(changes: Sequence[Change], consumes: int) -> Objection | None
 
 def _negative(created: Sequence[Change]) -> Objection | None:
     for account, unit, amount in created:
-        if amount < 0 and account.policy is Policy.NO_OVERDRAFT:
+        if amount < 0 and account.terms.policy is Policy.NO_OVERDRAFT:
             return objection(Reason.NEGATIVE_POSTING, account=account.name, unit=unit, amount=amount)
     return None

@@ -224,12 +224,12 @@ class _Search:
         """Ask limit, parties, sums, funds and book, the cheapest first."""
         totals, maker, payee = self._ledger.totals, self._ledger.accounts[ad.account], self._payee(ad)
         takes = LARGEST if ad.limit is None else ad.limit - ad.taken
-        if takes < 1 or maker.state is not None or maker is self._sold or maker is self._bought:
+        if takes < 1 or maker.terms.state is not None or maker is self._sold or maker is self._bought:
             return 0
         out = totals(maker.name, ad.quote)
         gives = min(out.may_leave, totals(payee.name, ad.quote).may_arrive)
-        if maker.least is not None:
-            gives = min(gives, out.available - maker.least)
+        if maker.terms.least is not None:
+            gives = min(gives, out.available - maker.terms.least)
         takes = min(
             takes,
             totals(self._sold.name, ad.base).may_leave,

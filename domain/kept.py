@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from domain.expiries import Expiries
-from domain.state import Account, Ad, Admission, Book, Hold, Kind, Ledger, Part, Place, TypeOfAccount, least
+from domain.state import Account, Ad, Admission, Book, Hold, Kind, Ledger, Part, Place, Terms, TypeOfAccount
 from schemas.values import Policy
 
 SHAPE: Final = 2
@@ -51,15 +51,16 @@ def head(ledger: Ledger) -> Values:
 def accounts(ledger: Ledger) -> Iterator[Values]:
     """Give the accounts of a ledger, in the order in which they were opened."""
     for account in ledger.accounts.values():
+        terms = account.terms
         yield (
             account.name,
-            account.account_type,
-            account.policy.value,
-            account.floor,
-            account.flags,
-            account.book,
+            terms.account_type,
+            terms.policy.value,
+            terms.floor,
+            terms.flags,
+            terms.book,
             account.alias,
-            account.state,
+            terms.state,
             account.version,
         )
 
@@ -67,8 +68,8 @@ def accounts(ledger: Ledger) -> Iterator[Values]:
 def places(ledger: Ledger) -> Iterator[Values]:
     """Give the places of a ledger, unit by unit."""
     for unit, of_unit in ledger.places.items():
-        for place in of_unit.values():
-            yield unit, place.account.name, place.debits, place.credits, place.held
+        for account, place in of_unit.items():
+            yield unit, account, place.debits, place.credits, place.held
 
 
 def ledger_of(values: Values) -> Ledger:
@@ -92,39 +93,27 @@ def ledger_of(values: Values) -> Ledger:
     return ledger
 
 
-def take_accounts(ledger: Ledger, values: Iterable[Values], shared: dict[Any, Any]) -> None:
+def take_accounts(ledger: Ledger, values: Iterable[Values], shared: dict[Values, Terms]) -> None:
     """Put accounts back.
 
     Args:
         ledger: whose they are.
         values: as `accounts` gave them.
-        shared: what they have in common is kept here once: names of types and books, and flags.
+        shared: terms that accounts agree in are kept here once.
     """
-
-    def once(value: Any) -> Any:
-        return shared.setdefault(value, value)
-
-    for name, account_type, said, floor, flags, book, alias, state, version in values:
-        policy = _POLICIES[said]
-        ledger.accounts[name] = Account(
-            name,
-            once(account_type),
-            policy,
-            floor,
-            least(policy, floor),
-            once(tuple(flags)),
-            once(book),
-            alias,
-            once(state),
-            version,
-        )
+    for name, account_type, policy, floor, flags, book, alias, state, version in values:
+        said = (account_type, policy, floor, tuple(flags), book, state)
+        terms = shared.get(said)
+        if terms is None:
+            terms = shared[said] = Terms(account_type, _POLICIES[policy], *said[2:])
+        ledger.accounts[name] = Account(name, terms, alias, version)
 
 
 def take_places(ledger: Ledger, values: Iterable[Values]) -> None:
     """Put places back, as `places` gave them, where their accounts are back already."""
     for unit, name, debits, credits_, held in values:
         account = ledger.accounts[name]
-        ledger.places[unit][account.name] = Place(debits, credits_, held, account=account)
+        ledger.places[unit][account.name] = Place(debits, credits_, held, terms=account.terms)
 
 
 def complete(ledger: Ledger) -> None:
@@ -132,8 +121,8 @@ def complete(ledger: Ledger) -> None:
     for account in ledger.accounts.values():
         if account.alias is not None:
             ledger.aliases[account.alias] = account
-        if account.state != "closed" and ledger.account_types[account.account_type].singleton:
-            ledger.singletons[account.account_type] = account
+        if account.terms.state != "closed" and ledger.account_types[account.terms.account_type].singleton:
+            ledger.singletons[account.terms.account_type] = account
     ledger.expiring = Expiries((hold.expires_at, hold.id) for hold in ledger.holds.values() if hold.expires_at)
 
 

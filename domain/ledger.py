@@ -7,10 +7,10 @@ start, in replay and in `verify` it is the same.
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, assert_never
+from typing import assert_never
 
 from domain.beginning import built_in
-from domain.state import Account, Ad, Book, Hold, Kind, Ledger, Part, Place, TypeOfAccount
+from domain.state import Account, Ad, Book, Hold, Kind, Ledger, Part, Place, Terms, TypeOfAccount
 from schemas.events import (
     AccountChanged,
     AccountClosed,
@@ -87,24 +87,27 @@ def _apply_postings(ledger: Ledger, event: TransferPosted) -> None:
 
 
 def _apply_account(ledger: Ledger, event: AccountChanged) -> None:
+    floor = None if event.floor is None else int(event.floor)
+    terms = _shared(Terms(event.account_type, event.policy, floor, event.flags, event.book, event.state))
     account = ledger.accounts.get(event.account)
     if account is None:
-        account = ledger.accounts[event.account] = Account(event.account, _shared(event.account_type))
+        account = ledger.accounts[event.account] = Account(event.account, terms)
         if ledger.account_types[event.account_type].singleton:
             ledger.singletons[event.account_type] = account
+    else:
+        for places in ledger.places.values():
+            if place := places.get(account.name):
+                place.terms = terms
     if account.alias != event.alias:
         if account.alias is not None:
             del ledger.aliases[account.alias]
         if event.alias is not None:
             ledger.aliases[event.alias] = account
-    account.become(event.policy, None if event.floor is None else int(event.floor))
-    account.flags = _shared(event.flags)
-    account.book = _shared(event.book)
+    account.terms = terms
     account.alias = event.alias
-    account.state = event.state
     account.version = event.version
-    if event.state == "closed" and ledger.singletons.get(account.account_type) is account:
-        del ledger.singletons[account.account_type]
+    if event.state == "closed" and ledger.singletons.get(event.account_type) is account:
+        del ledger.singletons[event.account_type]
 
 
 def _book(event: BookDefined) -> Book:
@@ -146,11 +149,11 @@ def _end(ledger: Ledger, hold: Hold) -> None:
 def _begun(ledger: Ledger, name: str, unit: str) -> Place:
     """Begin a place, at the first posting or hold there. Its name is the account's own, not another like it."""
     account = ledger.accounts[name]
-    place = ledger.places[unit][account.name] = Place(account=account)
+    place = ledger.places[unit][account.name] = Place(terms=account.terms)
     return place
 
 
 @lru_cache(maxsize=1024)
-def _shared(said: Any) -> Any:
-    """Return one object for all accounts that say the same, types, books, flags: to compare it, none is fetched."""
-    return said
+def _shared(terms: Terms) -> Terms:
+    """Return one object for all accounts that agree: what is looked at for each transfer is then in few places."""
+    return terms

@@ -94,7 +94,7 @@ class Preparation:
         return outcome if isinstance(outcome, CommandRefused) else envelope
 
     def _payment(self, place: Place, amount: int) -> Payment:
-        policy = self._ledger.accounts[place[0]].policy
+        policy = self._ledger.accounts[place[0]].terms.policy
         return Payment(self._ledger.totals(*place), amount, policy is not Policy.NO_OVERDRAFT)
 
     def _versions(self) -> dict[str, int]:

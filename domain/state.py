@@ -64,43 +64,41 @@ NOTHING: Final = Totals()
 """The totals of an account in a unit that it never had."""
 
 
-@dataclass(slots=True)
-class Account:
-    """A place that owns postings.
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What an account is, and what it may do. Accounts that agree in all of it share one.
 
     `least` is what `available` may not fall below; None where there is no such bound. `flags` are in the order said.
     """
 
-    name: str
     account_type: str
-    policy: Policy = Policy.NO_OVERDRAFT
+    policy: Policy
     floor: int | None = None
-    least: int | None = 0
     flags: tuple[str, ...] = ()
     book: str | None = None
-    alias: str | None = None
     state: str | None = None
-    version: int = 0
+    least: int | None = field(init=False)
 
-    def become(self, policy: Policy, floor: int | None) -> None:
-        """Take a policy on, with its floor."""
-        self.policy = policy
-        self.floor = floor
-        self.least = least(policy, floor)
+    def __post_init__(self) -> None:
+        bound = self.floor if self.policy is Policy.CAPPED_OVERDRAFT else None
+        object.__setattr__(self, "least", 0 if self.policy is Policy.NO_OVERDRAFT else bound)
+
+
+@dataclass(slots=True)
+class Account:
+    """A place that owns postings."""
+
+    name: str
+    terms: Terms
+    alias: str | None = None
+    version: int = 0
 
 
 @dataclass(slots=True)
 class Place(Totals):
-    """An account in a unit, to be found in one step: its totals there, and whose they are."""
+    """An account in a unit, to be found in one step: its totals there, and the terms of the account."""
 
-    account: Account = field(kw_only=True)
-
-
-def least(policy: Policy, floor: int | None) -> int | None:
-    """Tell what `available` may not fall below under a policy; None where there is no such bound."""
-    if policy is Policy.NO_OVERDRAFT:
-        return 0
-    return floor if policy is Policy.CAPPED_OVERDRAFT else None
+    terms: Terms = field(kw_only=True)
 
 
 class TypeOfAccount(NamedTuple):
@@ -146,13 +144,9 @@ class Book:
     accounts: frozenset[str]
     title: str | None = None
 
-    def admits(self, account: Account) -> bool:
+    def admits(self, account: str, terms: Terms) -> bool:
         """Tell whether this account may: it shares a flag, or is listed, or the book lists neither."""
-        return (
-            not (self.flags or self.accounts)
-            or account.name in self.accounts
-            or not self.flags.isdisjoint(account.flags)
-        )
+        return not self.flags.isdisjoint(terms.flags) or account in self.accounts or not (self.flags or self.accounts)
 
 
 @dataclass(slots=True)
@@ -203,10 +197,10 @@ class Ledger:
     """One self-contained set of accounts.
 
     `sequence` and `at` are those of its last event; 0 and empty before there is one. `places` are by unit, all of which
-    are there, then account. `singletons` are the open accounts of the types that have one only. `expiring` are those of
-    the open holds that expire. `withdrawn` are the ids of ads that are used up. `market` is base, then quote, then
-    (ratio negated, id, ad) of the open ads: best first. `whole` has a bit for each sequence: whether it is an envelope,
-    or the reversal of one, and so on back.
+    are there, then account, whose terms they have. `singletons` are the open accounts of the types that have one only.
+    `expiring` are those of the open holds that expire. `withdrawn` are the ids of ads that are used up. `market` is
+    base, then quote, then (ratio negated, id, ad) of the open ads: best first. `whole` has a bit for each sequence:
+    whether it is an envelope, or the reversal of one, and so on back.
     """
 
     name: str

@@ -109,10 +109,13 @@ def _at_once(ledger: Ledger, command: Transfer) -> tuple[Posting, Posting] | Non
     out, into = places.get(movement.source), places.get(movement.destination)
     if out is None or into is None or out is into:
         return None
-    source, destination = out.account, into.account
+    source, destination = out.terms, into.terms
     if source.state or destination.state:
         return None
-    if ledger.books and not (is_at_home(ledger, source, unit) and is_at_home(ledger, destination, unit)):
+    if ledger.books and not (
+        is_at_home(ledger, movement.source, source, unit)
+        and is_at_home(ledger, movement.destination, destination, unit)
+    ):
         return None
     if not (kind.source.admits(source.account_type) and kind.destination.admits(destination.account_type)):
         return None
@@ -122,8 +125,8 @@ def _at_once(ledger: Ledger, command: Transfer) -> tuple[Posting, Posting] | Non
     if source.least is not None and out.credits - debits - out.held < source.least:
         return None
     return (
-        Posting(source.name, unit, str(-amount), str(debits), str(out.credits)),
-        Posting(destination.name, unit, str(amount), str(into.debits), str(credits_)),
+        Posting(movement.source, unit, str(-amount), str(debits), str(out.credits)),
+        Posting(movement.destination, unit, str(amount), str(into.debits), str(credits_)),
     )
 
 
@@ -173,9 +176,9 @@ def kind_refuses(ledger: Ledger, name: str, legs: Iterable[Leg]) -> Objection | 
     if kind is None or name in OWN_KINDS:
         return objection(Reason.UNKNOWN_KIND, kind=name)
     for leg in legs:
-        if not kind.source.admits(leg.source.account_type):
+        if not kind.source.admits(leg.source.terms.account_type):
             return _type_not_allowed(leg.source)
-        if not kind.destination.admits(leg.destination.account_type):
+        if not kind.destination.admits(leg.destination.terms.account_type):
             return _type_not_allowed(leg.destination)
     return None
 
@@ -217,13 +220,13 @@ def short_of_funds(ledger: Ledger, nets: dict[tuple[str, str], int]) -> Objectio
     """
     beyond = None
     for (name, unit), net in nets.items():
-        account = ledger.accounts[name]
-        if net >= 0 or account.least is None:
+        terms = ledger.accounts[name].terms
+        if net >= 0 or terms.least is None:
             continue
         available = ledger.totals(name, unit).available
-        if available + net >= account.least:
+        if available + net >= terms.least:
             continue
-        if account.policy is Policy.NO_OVERDRAFT:
+        if terms.policy is Policy.NO_OVERDRAFT:
             return objection(Reason.INSUFFICIENT_FUNDS, account=name, unit=unit, available=available, requested=-net)
         beyond = beyond or objection(
             Reason.OVERDRAFT_EXCEEDED,
@@ -231,7 +234,7 @@ def short_of_funds(ledger: Ledger, nets: dict[tuple[str, str], int]) -> Objectio
             unit=unit,
             available=available,
             requested=-net,
-            floor=account.least,
+            floor=terms.least,
             projected=available + net,
         )
     return beyond
@@ -265,7 +268,7 @@ def _unknown_pinned_unit(ledger: Ledger, expect: Expect | None) -> Objection | N
 
 
 def _type_not_allowed(account: Account) -> Objection:
-    return objection(Reason.ACCOUNT_TYPE_NOT_ALLOWED, account=account.name, account_type=account.account_type)
+    return objection(Reason.ACCOUNT_TYPE_NOT_ALLOWED, account=account.name, account_type=account.terms.account_type)
 
 
 def _no_treasury(ledger: Ledger, command: Transfer) -> Objection | None:

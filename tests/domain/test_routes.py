@@ -86,7 +86,7 @@ def desk(units: Iterable[str], sell: str, amount: int) -> Ledger:
 
 def has(ledger: Ledger, account: str, unit: str, debits: int = 0, credits_: int = 0, held: int = 0) -> None:
     """Let an account have these totals."""
-    ledger.places[unit][account] = Place(debits, credits_, held, account=ledger.accounts[account])
+    ledger.places[unit][account] = Place(debits, credits_, held, terms=ledger.accounts[account].terms)
 
 
 def post(ledger: Ledger, ads: Iterable[tuple[str, str, str, str]]) -> None:
@@ -197,7 +197,7 @@ def hop(ledger: Ledger, command: Exchange, route: Route, ad: Ad) -> Route | None
     rate = Fraction(ad.rate) * Fraction(10) ** (ledger.units[ad.quote] - ledger.units[ad.base])
     given = route.yields * rate // 1
     small = ad.limit is not None and ad.limit - ad.taken < route.yields
-    if small or maker.state or maker.name in {source.name, destination.name} or not 0 < given <= LARGEST:
+    if small or maker.terms.state or maker.name in {source.name, destination.name} or not 0 < given <= LARGEST:
         return None
     payee = destination if ad.quote == command.buy else source
     legs = (Leg(source, maker, ad.base, route.yields), Leg(maker, payee, ad.quote, given))

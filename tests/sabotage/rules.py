@@ -31,8 +31,8 @@ RULE_FAULTS: Final = (
     Fault(
         "a floor is off by one",
         "domain/state.py",
-        "return floor if policy is Policy.CAPPED_OVERDRAFT else None",
-        "return (floor or 0) - 1 if policy is Policy.CAPPED_OVERDRAFT else None",
+        "bound = self.floor if self.policy is Policy.CAPPED_OVERDRAFT else None",
+        "bound = (self.floor or 0) - 1 if self.policy is Policy.CAPPED_OVERDRAFT else None",
         ("tests/domain/test_transfers.py", VECTORS),
     ),
     Fault(
@@ -122,7 +122,7 @@ RULE_FAULTS: Final = (
     Fault(
         "an account's home book counts for nothing",
         "domain/books.py",
-        "homes = ((ledger.books.get(account.book or DEFAULT_BOOK), account, unit)",
+        "homes = ((ledger.books.get(account.terms.book or DEFAULT_BOOK), account, unit)",
         "homes = ((ledger.books.get(DEFAULT_BOOK), account, unit)",
         (VECTORS,),
     ),
@@ -136,9 +136,16 @@ RULE_FAULTS: Final = (
     Fault(
         "the short cut of transfers asks one side's book only",
         "domain/transfers.py",
-        "is_at_home(ledger, source, unit) and is_at_home(ledger, destination, unit)",
-        "is_at_home(ledger, source, unit)",
+        "        and is_at_home(ledger, movement.destination, destination, unit)\n",
+        "",
         ("tests/domain/test_at_once.py",),
+    ),
+    Fault(
+        "a place keeps the terms that its account had",
+        "domain/ledger.py",
+        "                place.terms = terms\n",
+        "                assert terms\n",
+        ("tests/domain/test_at_once.py", VECTORS),
     ),
     Fault(
         "a hold whose time has come stays open",

@@ -30,8 +30,8 @@ async def test_accounts_are_shown_by_name(reads: Reads) -> None:
         assert list(shown) == sorted(ledger.accounts)
         for account in ledger.accounts.values():
             one = shown[account.name]
-            assert (one.version, one.state) == (account.version, account.state or "open")
-            assert (one.policy, one.floor, one.alias) == (account.policy, account.floor, account.alias)
+            assert (one.version, one.state) == (account.version, account.terms.state or "open")
+            assert (one.policy, one.floor, one.alias) == (account.terms.policy, account.terms.floor, account.alias)
 
 
 async def test_the_trial_balance_is_zero(reads: Reads) -> None:

@@ -196,7 +196,7 @@ async def _check_present_state(connection: Connection, model: Model, ledgers: li
         ledgers,
     )
     present = [
-        (ledger.name, account.name, account.version, str(account.policy), account.floor, account.alias)
+        (ledger.name, account.name, account.version, str(account.terms.policy), account.terms.floor, account.alias)
         for ledger in model.shard.ledgers.values()
         for account in ledger.accounts.values()
     ]
