@@ -82,8 +82,9 @@ def _apply_postings(ledger: Ledger, event: TransferPosted) -> None:
         _apply_capture(ledger, ledger.holds[event.hold], event.postings, final=event.final)
     if event.kind == "envelope" or (event.reverses is not None and ledger.is_whole(event.reverses)):
         ledger.mark_whole(event.sequence)
-    for hop, ad in enumerate(event.ads):
-        ledger.ads[ad].taken += int(event.postings[4 * hop + 1].amount)
+    if event.ads:
+        for hop, ad in enumerate(event.ads):
+            ledger.ads[ad].taken += int(event.postings[4 * hop + 1].amount)
 
 
 def _apply_account(ledger: Ledger, event: AccountChanged) -> None:

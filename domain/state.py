@@ -117,7 +117,7 @@ class Admission:
 
     def admits(self, account_type: str) -> bool:
         """Tell whether this type may; where nothing is listed, any may."""
-        return account_type not in self.never and (not self.only or account_type in self.only)
+        return account_type in self.only if self.only else account_type not in self.never
 
 
 @dataclass(frozen=True, slots=True)
