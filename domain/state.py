@@ -110,13 +110,13 @@ class TypeOfAccount(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Which types of account may stand on one side of a transfer."""
+    """Which types of account may stand on one side of a transfer: those of one list, or all but those of the other."""
 
     only: frozenset[str] = frozenset()
     never: frozenset[str] = frozenset()
 
     def admits(self, account_type: str) -> bool:
-        """Tell whether this type may; where nothing is listed, any may."""
+        """Tell whether this type may."""
         return account_type in self.only if self.only else account_type not in self.never
 
 
