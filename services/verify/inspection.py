@@ -1,7 +1,7 @@
 """One ledger, page by page: its rows followed, and what they say added up.
 
-Law: a fault is told as of the event at which both together come upon it first. Two processes that look at one each find
-a fault if these do, and which is the first is then asked here.
+Law: the first fault is that of the first event to which either objects. Two processes that look at one each find
+something wherever one that looks at both does; which of theirs is the first is asked of both together.
 """
 
 from collections.abc import Sequence
