@@ -43,10 +43,12 @@ class House:
         return await rebuild(self.settings, self.place, **how)
 
     @asynccontextmanager
-    async def kept(self) -> AsyncIterator[None]:
-        """Have a projector at work."""
+    async def kept(self, come: int = 0) -> AsyncIterator[None]:
+        """Have a projector at work that has come so far with the first generation."""
         keeping = asyncio.create_task(keep(self.settings, SHARD, Calm()))
         try:
+            if come:
+                await self.come(come, 1)
             yield
             assert not keeping.done(), keeping.result()
         finally:

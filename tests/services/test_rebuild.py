@@ -122,8 +122,7 @@ async def test_killed_at_random_live_and_while_rebuilding_the_result_is_that_of_
             await _live_until_killed(house, killed_after(chance.randrange(1, 25)))
         with suppress(Killed):
             await house.rebuild(point=killed_after(chance.randrange(1, 60)))
-    async with house.kept():
-        await house.come(len(all_that_can_happen()), 1)
+    async with house.kept(come=len(all_that_can_happen())):
         last = (await house.rebuild()).generation
 
     clean = house.digests((await house.rebuild()).generation)
@@ -178,8 +177,7 @@ async def test_what_is_half_built_of_another_journal_or_kind_is_begun_anew(house
         with suppress(Killed):
             await house.rebuild(point=killed_after(6), **how)
 
-    async with house.kept():
-        await house.come(len(all_that_can_happen()), 1)
+    async with house.kept(come=len(all_that_can_happen())):
         await half_built(dry_run=True, whole=False)
         await half_built()
         house.do("update read_3.checkpoints set digest = 'another'")
@@ -214,6 +212,16 @@ async def test_only_one_rebuilds(house: House) -> None:
     assert other
 
 
+async def test_who_drops_what_is_being_built_ends_that_rebuild(house: House) -> None:
+    async def dropped(place: str) -> None:
+        if place == "compared":
+            await drop(house.place, 2)
+
+    async with house.kept(come=len(all_that_can_happen())):
+        with pytest.raises(Unexpected, match="generation 2"):
+            await house.rebuild(dry_run=True, point=dropped)
+
+
 async def test_a_database_that_is_away_is_not_taken_for_another_rebuild(house: House) -> None:
     async with Wire(house.dsn).open() as wire:
         wire.down = True
@@ -243,8 +251,7 @@ async def test_readers_see_no_error_and_no_sequence_going_back_through_rebuild_s
 ) -> None:
     await house.append(later(3))
     stop = asyncio.Event()
-    async with house.kept():
-        await house.come(len(all_that_can_happen()) + 6, 1)
+    async with house.kept(come=len(all_that_can_happen()) + 6):
         reading = [asyncio.create_task(read(house, stop, tell)), asyncio.create_task(look(house, stop))]
         writing = asyncio.create_task(write(house, stop))
         await house.rebuild()
