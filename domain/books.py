@@ -52,8 +52,8 @@ def not_admitted(ledger: Ledger, named: str | None, changes: Sequence[Change]) -
     return None
 
 
-def is_at_home(ledger: Ledger, account: str, terms: Terms, unit: str) -> bool:
-    """Tell whether an account may take part with this unit where no book is named."""
+def is_at_home(ledger: Ledger, account: str | None, terms: Terms, unit: str) -> bool:
+    """Tell whether an account, or every one of these terms, may take part with this unit where no book is named."""
     book = ledger.books.get(terms.book or DEFAULT_BOOK)
     return book is None or ((not book.units or unit in book.units) and book.admits(account, terms))
 

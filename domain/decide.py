@@ -59,7 +59,7 @@ def lapse(ledger: Ledger, at: str, most: int | None = None) -> list[HoldExpired]
 
 
 def decide(ledger: Ledger, command: Command, at: str, facts: Facts = NO_FACTS) -> Event:
-    """Decide one command: what it brings about, or why not. Pure; the ledger is read and never changed."""
+    """Decide one command: what it brings about, or why not. Pure: what a ledger says is read, and never changed."""
     match command:
         case Transfer():
             return transfers.post(ledger, command, at)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from domain.expiries import Expiries
-from domain.state import Account, Ad, Admission, Book, Hold, Kind, Ledger, Part, Place, Terms, TypeOfAccount
+from domain.state import Account, Ad, Admission, Book, Hold, Kind, Ledger, Part, Place, TypeOfAccount, terms_of
 from schemas.values import Policy
 
 SHAPE: Final = 2
@@ -93,19 +93,10 @@ def ledger_of(values: Values) -> Ledger:
     return ledger
 
 
-def take_accounts(ledger: Ledger, values: Iterable[Values], shared: dict[Values, Terms]) -> None:
-    """Put accounts back.
-
-    Args:
-        ledger: whose they are.
-        values: as `accounts` gave them.
-        shared: terms that accounts agree in are kept here once.
-    """
+def take_accounts(ledger: Ledger, values: Iterable[Values]) -> None:
+    """Put accounts back, as `accounts` gave them."""
     for name, account_type, policy, floor, flags, book, alias, state, version in values:
-        said = (account_type, policy, floor, tuple(flags), book, state)
-        terms = shared.get(said)
-        if terms is None:
-            terms = shared[said] = Terms(account_type, _POLICIES[policy], *said[2:])
+        terms = terms_of(account_type, _POLICIES[policy], floor, tuple(flags), book, state)
         ledger.accounts[name] = Account(name, terms, alias, version)
 
 

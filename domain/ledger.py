@@ -6,11 +6,10 @@ start, in replay and in `verify` it is the same.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import assert_never
 
 from domain.beginning import built_in
-from domain.state import Account, Ad, Book, Hold, Kind, Ledger, Part, Place, Terms, TypeOfAccount
+from domain.state import Account, Ad, Book, Hold, Kind, Ledger, Part, Place, TypeOfAccount, terms_of
 from schemas.events import (
     AccountChanged,
     AccountClosed,
@@ -58,6 +57,7 @@ def apply(ledger: Ledger, event: Event) -> None:
             ledger.withdraw_ad(event.ad)
         case BookDefined():
             ledger.books[event.book] = _book(event)
+            ledger.admitted.clear()
         case UnitDefined():
             ledger.add_unit(event.unit, event.scale)
         case AccountTypeDefined():
@@ -89,7 +89,7 @@ def _apply_postings(ledger: Ledger, event: TransferPosted) -> None:
 
 def _apply_account(ledger: Ledger, event: AccountChanged) -> None:
     floor = None if event.floor is None else int(event.floor)
-    terms = _shared(Terms(event.account_type, event.policy, floor, event.flags, event.book, event.state))
+    terms = terms_of(event.account_type, event.policy, floor, event.flags, event.book, event.state)
     account = ledger.accounts.get(event.account)
     if account is None:
         account = ledger.accounts[event.account] = Account(event.account, terms)
@@ -152,9 +152,3 @@ def _begun(ledger: Ledger, name: str, unit: str) -> Place:
     account = ledger.accounts[name]
     place = ledger.places[unit][account.name] = Place(terms=account.terms)
     return place
-
-
-@lru_cache(maxsize=1024)
-def _shared(terms: Terms) -> Terms:
-    """Return one object for all accounts that agree: what is looked at for each transfer is then in few places."""
-    return terms

@@ -1,12 +1,13 @@
 """The nouns of a ledger: accounts and their places, types, kinds, books, holds, ads.
 
-Law: only `domain.ledger.apply` changes them. They are kept lean: an account with one unit costs some hundred bytes, and
-there are millions.
+Law: only `domain.ledger.apply` changes them, but for a memory that changes no answer (`Ledger.admitted`). They are kept
+lean: an account with one unit costs some hundred bytes, and there are millions.
 """
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, NamedTuple, Self
 
 from domain.expiries import Expiries
@@ -64,9 +65,9 @@ NOTHING: Final = Totals()
 """The totals of an account in a unit that it never had."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Terms:
-    """What an account is, and what it may do. Accounts that agree in all of it share one.
+    """What an account is, and what it may do. Accounts that agree in all of it share one, so it is known by identity.
 
     `least` is what `available` may not fall below; None where there is no such bound. `flags` are in the order said.
     """
@@ -82,6 +83,14 @@ class Terms:
     def __post_init__(self) -> None:
         bound = self.floor if self.policy is Policy.CAPPED_OVERDRAFT else None
         object.__setattr__(self, "least", 0 if self.policy is Policy.NO_OVERDRAFT else bound)
+
+
+@lru_cache(maxsize=10_000)
+def terms_of(
+    account_type: str, policy: Policy, floor: int | None, flags: tuple[str, ...], book: str | None, state: str | None
+) -> Terms:
+    """Give one object to all accounts that agree: what is looked at for each transfer is then in few places."""
+    return Terms(account_type, policy, floor, flags, book, state)
 
 
 @dataclass(slots=True)
@@ -144,9 +153,20 @@ class Book:
     accounts: frozenset[str]
     title: str | None = None
 
-    def admits(self, account: str, terms: Terms) -> bool:
-        """Tell whether this account may: it shares a flag, or is listed, or the book lists neither."""
+    def admits(self, account: str | None, terms: Terms) -> bool:
+        """Tell whether this account may: it shares a flag, or is listed, or the book lists neither.
+
+        Where no account is named: whether every one of these terms may.
+        """
         return not self.flags.isdisjoint(terms.flags) or account in self.accounts or not (self.flags or self.accounts)
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """Terms that kind and home book were found to admit in a unit, whatever the account is called."""
+
+    sources: set[Terms] = field(default_factory=set)
+    destinations: set[Terms] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -200,7 +220,8 @@ class Ledger:
     are there, then account, whose terms they have. `singletons` are the open accounts of the types that have one only.
     `expiring` are those of the open holds that expire. `withdrawn` are the ids of ads that are used up. `market` is
     base, then quote, then (ratio negated, id, ad) of the open ads: best first. `whole` has a bit for each sequence:
-    whether it is an envelope, or the reversal of one, and so on back.
+    whether it is an envelope, or the reversal of one, and so on back. `admitted`, by kind and unit, is no state: who
+    decides remembers there what the rest says (`domain.plain`).
     """
 
     name: str
@@ -220,6 +241,7 @@ class Ledger:
     withdrawn: set[str] = field(default_factory=set)
     market: dict[str, dict[str, list[tuple[int, str, Ad]]]] = field(default_factory=dict)
     whole: bytearray = field(default_factory=bytearray)
+    admitted: dict[tuple[str, str], Admitted] = field(default_factory=dict, repr=False, compare=False)
 
     def named(self, party: str) -> Account | None:
         """Find the account that a command names, by its name or its alias."""

@@ -7,9 +7,10 @@ reversals, envelopes and exchanges ask the same questions, from here.
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from domain import plain
 from domain.accounts import not_found, out_of_use, version_mismatch
 from domain.beginning import OWN_KINDS
-from domain.books import is_at_home, not_admitted, version_of
+from domain.books import not_admitted, version_of
 from domain.refusals import Objection, happening, in_order, objection, refused
 from domain.state import Account, Change, Ledger
 from schemas.commands import Transfer
@@ -42,7 +43,7 @@ def post(ledger: Ledger, command: Transfer, at: str) -> TransferPosted | Command
         command: what is asked for.
         at: the time of the decision, UTC, 24 characters. Rules never read a clock.
     """
-    if postings := _at_once(ledger, command):
+    if postings := plain.postings(ledger, command):
         return TransferPosted(
             ledger=ledger.name,
             sequence=ledger.sequence + 1,
@@ -89,44 +90,6 @@ def _one_by_one(ledger: Ledger, command: Transfer, at: str) -> TransferPosted | 
         book_version=version_of(ledger, command.book),
         fee=str(command.fee) if command.fee else None,
         effective_at=command.effective_at,
-    )
-
-
-def _at_once(ledger: Ledger, command: Transfer) -> tuple[Posting, Posting] | None:
-    """Ask all questions of the commonest transfer together: one movement, with no book named, no fee and no pin.
-
-    Returns:
-        Its two postings, or None as soon as there is anything to look at more closely. It never objects: what to
-        object, and in which order, is known in one place alone.
-    """
-    if len(command.movements) > 1 or command.book or command.fee or command.expect:
-        return None
-    movement = command.movements[0]
-    unit, amount = movement.unit, movement.amount
-    places, kind = ledger.places.get(unit), ledger.kinds.get(command.kind)
-    if places is None or kind is None:
-        return None
-    out, into = places.get(movement.source), places.get(movement.destination)
-    if out is None or into is None or out is into:
-        return None
-    source, destination = out.terms, into.terms
-    if source.state or destination.state:
-        return None
-    if ledger.books and not (
-        is_at_home(ledger, movement.source, source, unit)
-        and is_at_home(ledger, movement.destination, destination, unit)
-    ):
-        return None
-    if not (kind.source.admits(source.account_type) and kind.destination.admits(destination.account_type)):
-        return None
-    debits, credits_ = out.debits + amount, into.credits + amount
-    if debits + out.held > LARGEST or credits_ > LARGEST:
-        return None
-    if source.least is not None and out.credits - debits - out.held < source.least:
-        return None
-    return (
-        Posting(movement.source, unit, str(-amount), str(debits), str(out.credits)),
-        Posting(movement.destination, unit, str(amount), str(into.debits), str(credits_)),
     )
 
 

@@ -132,9 +132,8 @@ def _taken_up(connection: psycopg.Connection[Any], shard: int, rules: str, posit
         raise _Unsound("its bytes are not those that were put away")
     ledgers: dict[str, Ledger] = {}
     seals: list[tuple[str, int, bytes]] = []
-    shared: dict[Any, Any] = {}
     for number in range(parts):
-        _take_part(_part(connection, shard, position, number), ledgers, seals, shared)
+        _take_part(_part(connection, shard, position, number), ledgers, seals)
     for ledger in ledgers.values():
         kept.complete(ledger)
     if _seals_of(connection, [seal[:2] for seal in seals]) != [seal for _, _, seal in seals]:
@@ -150,14 +149,12 @@ def _part(connection: psycopg.Connection[Any], shard: int, position: int, number
     return data
 
 
-def _take_part(
-    data: bytes, ledgers: dict[str, Ledger], seals: list[tuple[str, int, bytes]], shared: dict[Any, Any]
-) -> None:
+def _take_part(data: bytes, ledgers: dict[str, Ledger], seals: list[tuple[str, int, bytes]]) -> None:
     name, head, seal, accounts, places = _decode(data)
     if head is not None:
         ledgers[name] = kept.ledger_of(head)
         seals.append((name, ledgers[name].sequence, seal))
-    kept.take_accounts(ledgers[name], accounts, shared)
+    kept.take_accounts(ledgers[name], accounts)
     kept.take_places(ledgers[name], places)
 
 
@@ -182,9 +179,8 @@ def _some(
 def _prove(parts: list[bytes], ledgers: dict[str, Ledger]) -> None:
     """See that what is put away comes back as it was: never is a state stored that was not compared."""
     back: dict[str, Ledger] = {}
-    shared: dict[Any, Any] = {}
     for part in parts:
-        _take_part(part, back, [], shared)
+        _take_part(part, back, [])
     for name, ledger in ledgers.items():
         kept.complete(back[name])
         if digest(back[name]) != digest(ledger):

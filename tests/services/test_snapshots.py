@@ -72,7 +72,7 @@ def test_whatever_happened_to_a_ledger_comes_back_and_goes_on_alike() -> None:
             back = kept.ledger_of(msgspec.msgpack.decode(msgspec.msgpack.encode(kept.head(before))))
             accounts = msgspec.msgpack.decode(msgspec.msgpack.encode(list(kept.accounts(before))))
             places = msgspec.msgpack.decode(msgspec.msgpack.encode(list(kept.places(before))))
-            kept.take_accounts(back, accounts, {})
+            kept.take_accounts(back, accounts)
             kept.take_places(back, places)
             kept.complete(back)
             assert back == before

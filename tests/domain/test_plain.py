@@ -6,12 +6,13 @@ That must never say anything but what the questions say one by one.
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from domain import plain
 from domain.state import Ledger
-from domain.transfers import _at_once, _one_by_one
+from domain.transfers import _one_by_one
 from schemas.codec import decode_command
 from schemas.commands import Transfer
 from schemas.events import TransferPosted
-from schemas.values import LARGEST
+from schemas.values import LARGEST, Movement
 from tests.domain.given import come_of
 
 AT = "2026-11-21T09:30:00.000Z"
@@ -81,14 +82,50 @@ DEFAULT = '{"type":"define-book.v1","id":"19","book":"default","accounts":["alic
 def test_what_is_asked_at_once_is_what_is_asked_one_by_one(
     source: str, destination: str, unit: str, amount: int, kind: str, default: bool
 ) -> None:
-    ledger = opened(default=default)
-    movement = f'{{"source":"{source}","destination":"{destination}","unit":"{unit}","amount":{amount}}}'
-    command = said(f'"kind":"{kind}","movements":[{movement}]')
+    assert_same(opened(default=default), transfer(source, destination, unit, kind, amount))
 
-    postings = _at_once(ledger, command)
-    event = _one_by_one(ledger, command, AT)
 
-    assert postings is None or (isinstance(event, TransferPosted) and event.postings == postings)
+CHANGES = (
+    '{"type":"define-book.v1","id":"c","book":"default","accounts":["alice","cash"]}',
+    '{"type":"define-book.v1","id":"c","book":"default","units":["USD"]}',
+    '{"type":"define-book.v1","id":"c","book":"default","flags":["VIP"]}',
+    '{"type":"define-book.v1","id":"c","book":"default"}',
+    '{"type":"define-book.v1","id":"c","book":"dollars","units":["QAZ","USD"]}',
+    '{"type":"define-book.v1","id":"c","book":"dollars","units":["USD"]}',
+    '{"type":"update-account.v1","id":"c","account":"bob","flags":["VIP"]}',
+    '{"type":"update-account.v1","id":"c","account":"bob","book":"dollars"}',
+    '{"type":"update-account.v1","id":"c","account":"bob","flags":[],"book":null}',
+    '{"type":"update-account.v1","id":"c","account":"alice","book":"dollars"}',
+    '{"type":"freeze-account.v1","id":"c","account":"bob"}',
+    '{"type":"unfreeze-account.v1","id":"c","account":"bob"}',
+)
+KNOWN = st.sampled_from(["alice", "bob", "home", "cash", "credit"])
+
+
+@given(
+    st.lists(
+        st.sampled_from(CHANGES)
+        | st.tuples(KNOWN, KNOWN, st.sampled_from(["QAZ", "USD"]), st.sampled_from(["transfer", "deposit"])),
+        max_size=30,
+    )
+)
+@example([("cash", "bob", "QAZ", "deposit"), CHANGES[0], ("cash", "bob", "QAZ", "deposit")])
+@example([("cash", "bob", "QAZ", "deposit"), ("cash", "home", "QAZ", "deposit")])
+@example([("alice", "bob", "QAZ", "transfer"), CHANGES[9], ("alice", "bob", "QAZ", "transfer")])
+@example([("cash", "home", "USD", "deposit"), ("cash", "home", "QAZ", "deposit")])
+@example([("cash", "bob", "QAZ", "deposit"), ("cash", "bob", "QAZ", "transfer")])
+@example([CHANGES[0], ("cash", "alice", "QAZ", "deposit"), ("cash", "bob", "QAZ", "deposit")])
+@example([("cash", "bob", "QAZ", "deposit"), CHANGES[10], ("cash", "bob", "QAZ", "deposit")])
+def test_what_is_remembered_of_books_and_kinds_is_never_out_of_date(
+    steps: list[str | tuple[str, str, str, str]],
+) -> None:
+    ledger = opened(default=False)
+    for step in steps:
+        if isinstance(step, str):
+            changed, _ = decode_command(step.encode(), None)
+            come_of(ledger, changed, AT)
+        else:
+            assert_same(ledger, transfer(*step, 1))
 
 
 def test_every_transfer_of_this_opening_came_about() -> None:
@@ -98,15 +135,20 @@ def test_every_transfer_of_this_opening_came_about() -> None:
 
 
 def test_a_plain_payment_is_asked_at_once() -> None:
-    command = said('"movements":[{"source":"alice","destination":"bob","unit":"QAZ","amount":100}]')
-
-    assert _at_once(opened(default=False), command)
+    assert plain.postings(opened(default=False), transfer("alice", "bob", "QAZ", "transfer", 100))
 
 
-def said(fields: str) -> Transfer:
-    command, _ = decode_command(f'{{"type":"transfer.v1","id":"t",{fields}}}'.encode(), None)
-    assert isinstance(command, Transfer)
-    return command
+def assert_same(ledger: Ledger, command: Transfer) -> None:
+    """Nothing is said at once, or what is said one by one."""
+    postings = plain.postings(ledger, command)
+    event = _one_by_one(ledger, command, AT)
+
+    assert postings is None or (isinstance(event, TransferPosted) and event.postings == postings)
+
+
+def transfer(source: str, destination: str, unit: str, kind: str, amount: int) -> Transfer:
+    movement = Movement(source, destination, unit, amount)
+    return Transfer(id="t", kind=kind, movements=(movement,))
 
 
 def opened(*, default: bool) -> Ledger:
