@@ -23,7 +23,7 @@ from services.journal.ports import DeadLetter, Journal, Key, Standing, Wanted
 from services.kafka.dispatch import Addressed
 from services.kafka.ports import Inbox, Record
 from services.patience import Readiness, patiently
-from services.reading import Reading, read
+from services.reading import Reading, read_all
 from services.requests import Found, Request, firsts, headed, replies, requests
 from services.shard import Draft
 from services.tallies import WriterTally
@@ -177,7 +177,7 @@ class Replies:
         """Make the replies to records that have their outcome in the journal."""
         if not headed(records):
             return []
-        readings = [read(record) for record in records]
+        readings = read_all(records)
         asking = requests(records, readings)
         if not asking:
             return []

@@ -23,7 +23,7 @@ from schemas.events import CommandRefused, Event, TransferPosted
 from schemas.reasons import DeadReason
 from services.journal.ports import DeadLetter, Entry, Fingerprint, Id, Key, Recalled, Row, Wanted
 from services.kafka.topics import partition_of
-from services.reading import Reading, dead
+from services.reading import PORTION, Reading, dead
 
 AT_ONCE: Final = 2000
 """So many holds expire in one step, which takes some tens of milliseconds."""
@@ -33,19 +33,35 @@ NOTHING_RECALLED: Final = Recalled({}, {}, {})
 Place = tuple[str, int]
 """Ledger and sequence."""
 
+_TAGS: Final = {event: str(event.__struct_config__.tag) for event in get_args(Event)}
+
 
 @dataclass(slots=True)
 class Draft:
     """What a batch brought about, in order: to be stored together. It is a generation of memory as well."""
 
-    entries: list[Entry] = field(default_factory=list)
     outcomes: dict[Key, Id] = field(default_factory=dict)
     opened: list[str] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     duplicates: int = 0
     refusals: Counter[str] = field(default_factory=Counter)
     reversals: dict[Place, list[int]] = field(default_factory=dict)
+    _entries: list[Entry] = field(default_factory=list)
+    _events: list[Event] = field(default_factory=list)
     _places: dict[Place, bytes] = field(default_factory=dict)
+
+    def add(self, event: Event) -> None:
+        """Note what happened. It becomes bytes together with what happens next, or when somebody looks."""
+        self._events.append(event)
+        if len(self._events) == PORTION:
+            self._encode()
+
+    @property
+    def entries(self) -> list[Entry]:
+        """What happened, as it is to be stored."""
+        if self._events:
+            self._encode()
+        return self._entries
 
     @property
     def ids(self) -> list[Id]:
@@ -57,6 +73,12 @@ class Draft:
         for entry in self.entries[len(self._places) :]:
             self._places[entry.ledger, entry.sequence] = entry.data
         return self._places.get(place)
+
+    def _encode(self) -> None:
+        self._entries += [
+            Entry(event.ledger, event.sequence, _TAGS[type(event)], encode_event(event)) for event in self._events
+        ]
+        self._events.clear()
 
 
 class Shard:
@@ -139,7 +161,8 @@ class Shard:
                 return True
         at = max(reading.at, ledger.at)
         if ledger.expiring.first <= at:
-            draft.entries.extend(map(_entry, lapse(ledger, at, AT_ONCE)))
+            for expired in lapse(ledger, at, AT_ONCE):
+                draft.add(expired)
             if ledger.expiring.first <= at:
                 return False
         if type(command) is not Tick:
@@ -172,7 +195,7 @@ class Shard:
         facts = self._facts(command, recalled) if type(command) in REFERRING else NO_FACTS
         outcome = decide(ledger, command, at, facts)
         apply(ledger, outcome)
-        draft.entries.append(_entry(outcome))
+        draft.add(outcome)
         reverses = None
         if type(outcome) is TransferPosted:
             reverses = outcome.reverses
@@ -231,10 +254,3 @@ def _again(reading: Reading, known: Fingerprint, draft: Draft) -> None:
         draft.dead_letters.append(
             dead(reading.record, DeadReason.ID_REUSED, "the id has its outcome, for other content - at `$.id`")
         )
-
-
-_TAGS: Final = {event: str(event.__struct_config__.tag) for event in get_args(Event)}
-
-
-def _entry(event: Event) -> Entry:
-    return Entry(event.ledger, event.sequence, _TAGS[type(event)], encode_event(event))

@@ -27,7 +27,7 @@ from services.journal.ports import Batch, DeadLetter, Journal, Standing
 from services.kafka.ports import Inbox, Record
 from services.patience import Readiness, patiently
 from services.points import POLL_S, Point, no_point
-from services.reading import Reading, read
+from services.reading import Reading, read_all
 from services.replies import Replies, Stored
 from services.requests import requests
 from services.shard import Draft, Shard
@@ -197,7 +197,7 @@ class Writer:
 
     async def _handle(self, records: Sequence[Record]) -> None:
         """Decide one batch, and begin its commit once the one before is done."""
-        readings = [read(record) for record in records]
+        readings = read_all(records)
         wanted = self._shard.wanted(readings)
         in_flight = 0 if self._commit is None or self._commit.done() else 1
         durable = self._shard.drafts - in_flight

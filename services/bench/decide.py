@@ -8,14 +8,16 @@ a batch, collecting what the journal is to be asked and given included, is measu
 
 import gc
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import Final
 
 from domain.decide import decide as decided
 from domain.ledger import apply
+from domain.state import Ledger
 from schemas.codec import decode_event, encode_event
+from schemas.events import Event
 from services.bench import load
 from services.bench.checking import Told, Wrong
 from services.bench.options import Options, Result
@@ -23,7 +25,7 @@ from services.bench.sampling import sampled
 from services.interpreter import collect_seldom
 from services.journal.ports import DeadLetter, Fingerprint, Key, Known, Recalled, Row
 from services.kafka.ports import Record
-from services.reading import read
+from services.reading import PORTION, Reading, read_all
 from services.settings import Settings
 from services.shard import Shard
 from services.writer import MOST_RECORDS
@@ -49,23 +51,30 @@ async def decide(options: Options, servers: Settings) -> Result:
     }
 
 
-def in_six_steps(shard: Shard, ids: Ids, records: Iterable[Record]) -> list[bytes]:
-    """Make events of a batch, all of it read first: a writer looks up all ids at once."""
-    ledgers, events = shard.ledgers, []
-    for reading in [read(record) for record in records]:
-        assert not isinstance(reading, DeadLetter), reading.detail
+def in_six_steps(shard: Shard, ids: Ids, records: Sequence[Record]) -> list[bytes]:
+    """Make events of a batch. It is read first, as a writer looks up all ids at once; then decided in its portions."""
+    readings, events = read_all(records), list[bytes]()
+    for first in range(0, len(readings), PORTION):
+        events.extend(map(encode_event, _happened(shard.ledgers, ids, readings[first : first + PORTION])))
+    return events
+
+
+def _happened(ledgers: dict[str, Ledger], ids: Ids, readings: Iterable[Reading | DeadLetter]) -> list[Event]:
+    happened = []
+    for reading in readings:
+        assert isinstance(reading, Reading), reading.detail
         if reading.key not in ids:
             ledger = ledgers[reading.command.ledger]
             event = decided(ledger, reading.command, max(reading.at, ledger.at))
             apply(ledger, event)
             ids[reading.key] = reading.fingerprint
-            events.append(encode_event(event))
-    return events
+            happened.append(event)
+    return happened
 
 
-def as_the_writer(shard: Shard, ids: Ids, records: Iterable[Record]) -> list[bytes]:
+def as_the_writer(shard: Shard, ids: Ids, records: Sequence[Record]) -> list[bytes]:
     """Do all that a writer does with a batch but waiting: the journal's answer is made of the ids in memory."""
-    readings = [read(record) for record in records]
+    readings = read_all(records)
     known = {key: Known(ids[key], 0) for key in shard.wanted(readings).ids if key in ids}
     recalled = Recalled(known, {}, {})
     shard.forget(shard.drafts)
@@ -89,7 +98,7 @@ def collecting_as_a_process() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-Way = Callable[[Shard, Ids, Iterable[Record]], list[bytes]]
+Way = Callable[[Shard, Ids, Sequence[Record]], list[bytes]]
 
 
 class _Timed:
@@ -106,7 +115,7 @@ class _Timed:
 
     def open(self, commands: Iterable[bytes]) -> None:
         """Decide what is there before the clock starts."""
-        self._check(as_the_writer(self._shard, self._ids, map(self._record, commands)))
+        self._check(as_the_writer(self._shard, self._ids, [self._record(command) for command in commands]))
 
     def decide(self, commands: Iterable[bytes]) -> int:
         """Decide all, and return how many events that brought. Making and checking them takes none of the time."""

@@ -19,7 +19,7 @@ from services.hindsight import so_far
 from services.journal.dead_letters import storable
 from services.journal.ports import DeadLetter, Entry, Journal, Known, Recalled, Row, Standing, Wanted
 from services.kafka.ports import Inbox
-from services.reading import Reading, read
+from services.reading import Reading, read_all
 from services.shard import Draft, Shard
 from services.verify.fault import Check, Fault
 from services.writer import RULES
@@ -81,7 +81,7 @@ async def redecide(
             await _holds_all(inbox, standing)
             taken = await inbox.take(_BATCH, _BYTES, _WAIT_S)
             records = [record for record in taken if record.offset < standing.next]
-            await again.decide([read(record) for record in records])
+            await again.decide(read_all(records))
             if records:
                 offset = records[-1].offset + 1
                 await inbox.seek(offset)

@@ -15,7 +15,7 @@ from schemas.events import Event
 from services.journal.memory import MemoryJournal, MemoryStore
 from services.journal.ports import Batch, DeadLetter
 from services.kafka.ports import Record
-from services.reading import read
+from services.reading import read_all
 from services.shard import Draft, Shard
 
 Answer = TypeVar("Answer")
@@ -69,7 +69,7 @@ class Partition:
         self._in_flight = []
 
     def _decided(self, records: Sequence[Record]) -> Draft:
-        readings = [read(record) for record in records]
+        readings = read_all(records)
         durable = self.shard.drafts - len(self._in_flight)
         recalled = done(self.journal.recall(self.shard.wanted(readings)))
         self.shard.forget(durable)
