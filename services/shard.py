@@ -17,7 +17,7 @@ from domain.decide import decide, lapse
 from domain.facts import NO_FACTS, REFERRING, Facts, wanted
 from domain.ledger import apply
 from domain.state import Ledger
-from schemas.codec import decode_event, encode_event, id_key
+from schemas.codec import decode_event, encode_events, id_key
 from schemas.commands import Command, OpenLedger, Tick
 from schemas.events import CommandRefused, Event, TransferPosted
 from schemas.reasons import DeadReason
@@ -76,7 +76,8 @@ class Draft:
 
     def _encode(self) -> None:
         self._entries += [
-            Entry(event.ledger, event.sequence, _TAGS[type(event)], encode_event(event)) for event in self._events
+            Entry(event.ledger, event.sequence, _TAGS[type(event)], data)
+            for event, data in zip(self._events, encode_events(self._events), strict=True)
         ]
         self._events.clear()
 

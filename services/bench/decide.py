@@ -16,7 +16,7 @@ from typing import Final
 from domain.decide import decide as decided
 from domain.ledger import apply
 from domain.state import Ledger
-from schemas.codec import decode_event, encode_event
+from schemas.codec import decode_event, encode_events
 from schemas.events import Event
 from services.bench import load
 from services.bench.checking import Told, Wrong
@@ -55,7 +55,7 @@ def in_six_steps(shard: Shard, ids: Ids, records: Sequence[Record]) -> list[byte
     """Make events of a batch. It is read first, as a writer looks up all ids at once; then decided in its portions."""
     readings, events = read_all(records), list[bytes]()
     for first in range(0, len(readings), PORTION):
-        events.extend(map(encode_event, _happened(shard.ledgers, ids, readings[first : first + PORTION])))
+        events += encode_events(_happened(shard.ledgers, ids, readings[first : first + PORTION]))
     return events
 
 

@@ -14,7 +14,7 @@ from domain.decide import decide, lapse
 from domain.facts import NO_FACTS, Facts, wanted
 from domain.ledger import apply
 from domain.state import Ledger
-from schemas.codec import decode_event, encode_event
+from schemas.codec import decode_event, encode_events
 from schemas.commands import (
     CaptureHold,
     Command,
@@ -76,7 +76,7 @@ class Story:
         """Ask something of the ledger, and give what came of it."""
         happened = come_of(self.ledger, command, at, self._facts(command))
         # Nothing goes on that could not be stored.
-        self.events += [decode_event(encode_event(event)) for event in happened]
+        self.events += map(decode_event, encode_events(happened))
         return self.events[-1]
 
     def decide(self, command: Command, at: str = AT) -> Event:

@@ -13,7 +13,7 @@ from domain.state import Ledger
 from projections import generations
 from projections.checkpoint import Stored
 from projections.projection import Projection
-from schemas.codec import decode_event, encode_event
+from schemas.codec import decode_event, encode_events
 from schemas.events import AccountOpened, Event, LedgerOpened, Posting, TransferPosted
 from schemas.values import Policy
 from tests.domain.scenarios import Scenario, scenarios
@@ -56,9 +56,10 @@ def busy(pairs: Iterable[int]) -> list[Event]:
 
 def stored(happened: Iterable[Event]) -> list[Stored]:
     """Store events in a journal whose positions skip now and then."""
+    events = list(happened)
     return [
-        (number * 3, event.ledger, event.sequence, str(type(event).__struct_config__.tag), encode_event(event))
-        for number, event in enumerate(happened, start=1)
+        (number * 3, event.ledger, event.sequence, str(type(event).__struct_config__.tag), data)
+        for number, (event, data) in enumerate(zip(events, encode_events(events), strict=True), start=1)
     ]
 
 

@@ -11,12 +11,13 @@ from typing import Any, Final, get_args
 
 import pytest
 
-from schemas.codec import decode_command, decode_event, encode_event, fingerprint, id_key
+from schemas.codec import decode_command, decode_event, encode_events, fingerprint, id_key
 from schemas.commands import Command
-from schemas.events import CommandRefused, Event, HoldExpired
+from schemas.events import CommandRefused, Event, HoldExpired, LedgerOpened
 from schemas.reasons import Reason
 from tests.schemas.said import MOVEMENT, SHORT, TRANSFER, canonical, fault
 
+AT: Final = "2026-11-21T09:30:00.000Z"
 HERE: Final = Path(__file__).parent
 EVENTS: Final = (HERE / "golden_events.jsonl").read_bytes().splitlines()
 COMMANDS: Final = [entry.splitlines() for entry in (HERE / "golden_commands.txt").read_bytes().split(b"\n\n")]
@@ -24,7 +25,14 @@ COMMANDS: Final = [entry.splitlines() for entry in (HERE / "golden_commands.txt"
 
 @pytest.mark.parametrize("stored", EVENTS, ids=lambda stored: json.loads(stored)["type"])
 def test_the_bytes_of_an_event_never_change(stored: bytes) -> None:
-    assert encode_event(decode_event(stored)) == stored
+    assert encode_events([decode_event(stored)]) == [stored]
+
+
+def test_many_events_are_taken_apart_again_whatever_line_ends_their_texts_hold() -> None:
+    texts = {"lines": "one\ntwo\rthree\r\nfour\x0bfive\x0csix\x1cseven\x85eight\u2028nine\u2029ten"}
+    events = [LedgerOpened(ledger="main", sequence=number, at=AT, metadata=texts) for number in (1, 2, 3)]
+
+    assert list(map(decode_event, encode_events(events))) == events
 
 
 def test_every_event_has_golden_bytes() -> None:
@@ -146,7 +154,8 @@ def test_metadata_of_an_event_keeps_its_order_and_details_theirs() -> None:
         details={"unit": "GOLD", "a": "b"},
     )
 
-    assert encode_event(refused).endswith(b'"reason":"UNKNOWN_UNIT","details":{"unit":"GOLD","a":"b"}}')
+    (data,) = encode_events([refused])
+    assert data.endswith(b'"reason":"UNKNOWN_UNIT","details":{"unit":"GOLD","a":"b"}}')
 
 
 def test_an_expiry_has_no_command() -> None:
