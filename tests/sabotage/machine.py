@@ -127,6 +127,20 @@ WRITER_FAULTS: Final = (
         (f"{WRITER}::test_a_record_that_is_no_command_is_kept_as_it_came_and_the_next_is_decided",),
     ),
     Fault(
+        "a batch is read as far as its portions are full",
+        "services/reading.py",
+        "range(0, len(records), PORTION)",
+        "range(0, max(1, len(records) // PORTION * PORTION), PORTION)",
+        (f"{SHARD}::test_a_batch_of_several_portions_comes_out_whole_and_in_its_order",),
+    ),
+    Fault(
+        "what does not fill a portion is not stored",
+        "services/shard.py",
+        "        if self._events:\n            self._encode()\n",
+        "",
+        (f"{SHARD}::test_a_batch_of_several_portions_comes_out_whole_and_in_its_order",),
+    ),
+    Fault(
         "an id with other content counts as a duplicate",
         "services/shard.py",
         "if known == reading.fingerprint:",

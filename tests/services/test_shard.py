@@ -9,7 +9,7 @@ from schemas.reasons import Reason
 from schemas.values import Creation
 from services import shard
 from services.kafka.ports import Record
-from services.reading import read, time_of
+from services.reading import PORTION, read, time_of
 from tests.domain.given import ALICE, BOB, CAROL, CAST, QAZ, deposit, envelope, hold, moved, movement, reverse, transfer
 from tests.services.partition import BEGINNING_MS, Partition
 
@@ -38,6 +38,18 @@ def test_an_id_is_known_while_its_batch_is_being_stored_and_after_and_after_a_re
     partition.restart()
     assert partition.send(asked) == []
     assert [letter.reason for letter in partition.dead_letters()] == []
+
+
+def test_a_batch_of_several_portions_comes_out_whole_and_in_its_order(partition: Partition) -> None:
+    asked: list[Command | bytes] = [transfer(ALICE, BOB, 1, id=f"t{number}") for number in range(2 * PORTION)]
+    asked[PORTION + 1] = b"{"
+    begins = len(partition.sent)
+
+    events = partition.send(*asked, transfer(ALICE, BOB, 1, id="last"))
+
+    numbers = [number for number in range(2 * PORTION) if number != PORTION + 1]
+    assert [event.command for event in events] == [*(f"t{number}" for number in numbers), "last"]
+    assert [letter.offset for letter in partition.dead_letters()] == [begins + PORTION + 1]
 
 
 def test_an_id_with_other_content_is_a_dead_letter_wherever_the_first_is_remembered(partition: Partition) -> None:
