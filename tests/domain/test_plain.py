@@ -3,6 +3,7 @@
 That must never say anything but what the questions say one by one.
 """
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -126,6 +127,18 @@ def test_what_is_remembered_of_books_and_kinds_is_never_out_of_date(
             come_of(ledger, changed, AT)
         else:
             assert_same(ledger, transfer(*step, 1))
+
+
+def test_only_so_many_terms_are_remembered_and_the_answers_stay_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plain, "_MOST_REMEMBERED", 1)
+    ledger = opened(default=False)
+
+    for _ in range(2):
+        for destination in ("bob", "credit", "home"):
+            assert_same(ledger, transfer("cash", destination, "QAZ", "deposit", 1))
+
+    remembered = ledger.admitted["deposit", "QAZ"]
+    assert (len(remembered.sources), len(remembered.destinations)) == (1, 1)
 
 
 def test_every_transfer_of_this_opening_came_about() -> None:
