@@ -52,10 +52,11 @@ async def decide(options: Options, servers: Settings) -> Result:
 
 
 def in_six_steps(shard: Shard, ids: Ids, records: Sequence[Record]) -> list[bytes]:
-    """Make events of a batch. It is read first, as a writer looks up all ids at once; then decided in its portions."""
-    readings, events = read_all(records), list[bytes]()
-    for first in range(0, len(readings), PORTION):
-        events += encode_events(_happened(shard.ledgers, ids, readings[first : first + PORTION]))
+    """Make events of records, a portion after the other: all ids are in memory, so nothing is waited for between."""
+    events: list[bytes] = []
+    for first in range(0, len(records), PORTION):
+        readings = read_all(records[first : first + PORTION])
+        events += encode_events(_happened(shard.ledgers, ids, readings))
     return events
 
 
