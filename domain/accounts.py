@@ -9,10 +9,10 @@ from typing import Final, TypedDict
 
 from domain.refusals import Objection, happening, objection, refused
 from domain.state import Account, Ledger, Terms, Totals, TypeOfAccount
-from schemas.commands import CloseAccount, FreezeAccount, OpenAccount, UnfreezeAccount, UpdateAccount, said_or
+from schemas.commands import CloseAccount, FreezeAccount, OpenAccount, UnfreezeAccount, UpdateAccount
 from schemas.events import AccountClosed, AccountFrozen, AccountOpened, AccountUnfrozen, AccountUpdated, CommandRefused
 from schemas.reasons import Reason
-from schemas.values import Policy
+from schemas.values import Policy, said_or
 
 FROZEN: Final = "frozen"
 CLOSED: Final = "closed"

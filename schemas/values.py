@@ -10,9 +10,9 @@ a message is decoded.
 import re
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, UnsetType
 from msgspec.structs import force_setattr
 
 LARGEST: Final = 2**63 - 1
@@ -31,7 +31,8 @@ _NAME = r"[a-z][a-z0-9_-]{0,62}"
 # Hours end at 23: newer Pythons would take 24:00 for the next day.
 _MOMENT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,3})?Z"
 _TEXT = r"^[^\x00]*\Z"
-_VISIBLE = r"^[!-~]{1,128}\Z"
+_MOST_VISIBLE: Final = 128
+_VISIBLE = rf"^[!-~]{{1,{_MOST_VISIBLE}}}\Z"
 
 LedgerName = Annotated[
     str,
@@ -47,9 +48,10 @@ Unit = Annotated[str, Meta(pattern=_UNIT, description="what is counted; its own 
 BookName = Annotated[str, Meta(pattern=rf"^{_NAME}\Z", description="a policy scope")]
 KindName = Annotated[str, Meta(pattern=rf"^{_NAME}\Z", description="a kind of transfer")]
 AccountType = Annotated[str, Meta(pattern=rf"^{_NAME}\Z", description="a type of account")]
-CommandId = Annotated[
-    str, Meta(pattern=_VISIBLE, description="chosen by the caller, unique within its ledger; the idempotency key")
-]
+_COMMAND_ID = "chosen by the caller, unique within its ledger; the idempotency key"
+CommandId = Annotated[str, Meta(pattern=_VISIBLE, description=_COMMAND_ID)]
+# Whose field it is looks at it with `check_visible`.
+UncheckedId = Annotated[str, Meta(extra_json_schema={"pattern": _VISIBLE}, description=_COMMAND_ID)]
 AdId = Annotated[str, Meta(pattern=_VISIBLE, description="an offer to exchange")]
 PostingId = Annotated[
     str, Meta(pattern=r"^[1-9][0-9]{0,18}\.(?:0|[1-9][0-9]{0,9})\Z", description="sequence and index of a posting")
@@ -178,10 +180,28 @@ class Creation(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
             raise WrongField("Expected a number other than 0", "amount")
 
 
+Said = TypeVar("Said")
+
+
+def said_or(said: Said | UnsetType, before: Said) -> Said:
+    """Give what an update says, be it null, or what was before where it says nothing."""
+    return before if isinstance(said, UnsetType) else said
+
+
 def told(form: Any) -> Any:
     """Give a form of text that stands in the schema and is not looked at when read: it was, when it was said."""
     (meta,) = form.__metadata__
     return Annotated[str, Meta(description=meta.description, extra_json_schema={"pattern": meta.pattern})]
+
+
+def check_visible(text: str, field: str) -> None:
+    """See to it that a text is a `CommandId`, in a third of the time that the decoder takes.
+
+    Raises:
+        WrongField: it is none.
+    """
+    if not (0 < len(text) <= _MOST_VISIBLE and text.isascii() and text.isprintable() and " " not in text):
+        raise WrongField(f"Expected `str` matching regex {_VISIBLE!r}", field)
 
 
 def whole(struct: Struct, *fields: str) -> None:

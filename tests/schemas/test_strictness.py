@@ -5,15 +5,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import msgspec
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from schemas.cloudevents import decode_structured
 from schemas.codec import MalformedError, decode_command
 from schemas.commands import Transfer
-from schemas.values import LARGEST, SMALLEST, Party, Unit, timestamp
+from schemas.values import LARGEST, SMALLEST, timestamp
 from tests.schemas.said import AD, MOVEMENT, SHORT, TRANSFER, canonical, fault
 
 
@@ -235,33 +232,6 @@ def test_no_other_form_is_a_time(text: str) -> None:
     with pytest.raises(ValueError):
         timestamp(text)
     assert fault(TRANSFER | {"effective_at": text})
-
-
-LENGTHS = (61, 62, 63, 127, 128)
-NAMES = st.text("aA0@._-\n", max_size=6) | st.sampled_from([a + b * n for a in "a@" for b in "aA" for n in LENGTHS])
-UNITS = st.sampled_from(["QAZ", "Q" * 16, "Q" * 17, "Q\n", ""])
-
-
-@given(NAMES, NAMES, NAMES | UNITS)
-@example("@alice", "A" * 128, "Q" * 16)
-def test_three_names_looked_at_together_are_right_when_each_by_itself_is(
-    source: str, destination: str, unit: str
-) -> None:
-    said = {"source": source, "destination": destination, "unit": unit, "amount": 5}
-    form = {"source": Party, "destination": Party, "unit": Unit}
-    wrong = [field for field in form if not _is(form[field], said[field])]
-    transfer = TRANSFER | {"movements": [MOVEMENT, said]}
-    if wrong:
-        assert fault(transfer).endswith(f" - at `$.movements[1].{wrong[0]}`")
-    else:
-        assert canonical(transfer)
-
-
-def _is(form: Any, value: object) -> bool:
-    try:
-        return bool(msgspec.convert(value, form) == value)
-    except msgspec.ValidationError:
-        return False
 
 
 @pytest.mark.parametrize("brackets", ["[]", "{}"])
