@@ -18,6 +18,7 @@ import gc
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import takewhile
+from threading import Thread
 from typing import Final
 
 import structlog
@@ -25,6 +26,7 @@ import structlog
 from services.continuity import digest_of, same_topic
 from services.journal.ports import Batch, DeadLetter, Journal, Standing
 from services.kafka.ports import Inbox, Record
+from services.pages import MANY, enlarge
 from services.patience import Readiness, patiently
 from services.points import POLL_S, Point, no_point
 from services.reading import Reading, read_all
@@ -164,6 +166,8 @@ class Writer:
             self._shard.restore(rows)
         # Millions of accounts stay for as long as the process does: no use in looking at them again and again.
         gc.freeze()
+        if sum(len(ledger.accounts) for ledger in self._shard.ledgers.values()) >= MANY:
+            Thread(target=enlarge, daemon=True).start()
 
     async def _take(self) -> list[Record]:
         if self._commit is not None and self._commit.done():

@@ -25,6 +25,7 @@ from services.bench.sampling import sampled
 from services.interpreter import collect_seldom
 from services.journal.ports import DeadLetter, Fingerprint, Key, Known, Recalled, Row
 from services.kafka.ports import Record
+from services.pages import MANY, enlarge
 from services.reading import PORTION, Reading, read_all
 from services.settings import Settings
 from services.shard import Shard
@@ -143,6 +144,8 @@ class _Timed:
 def _measured(way: Way, options: Options) -> _Timed:
     timed = _Timed(way)
     timed.open(load.opening(options.accounts, books=options.books))
+    if options.accounts >= MANY:
+        enlarge()
     file = options.profiles.get("decide") if way is in_six_steps else None
     with collecting_as_a_process(), sampled(file, f"{__name__}.{way.__name__}"):
         count = timed.decide(load.transfers(options.transfers, options.accounts))

@@ -8,6 +8,7 @@ from typing import Any, Final
 import psutil
 
 from services.bench.grounds import connected
+from services.pages import given
 from services.settings import Settings
 
 PACKAGES: Final = ("defter", "msgspec", "psycopg", "eventsourcing", "aiokafka", "uvloop")
@@ -28,6 +29,7 @@ def surroundings(servers: Settings | None) -> dict[str, Any]:
         "cores": cores(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "large_pages": given(),
     }
     if servers is not None:
         with connected(servers) as connection:
