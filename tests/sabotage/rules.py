@@ -71,6 +71,13 @@ RULE_FAULTS: Final = (
         ("tests/schemas/test_strictness.py", "tests/domain/test_bad_inputs.py"),
     ),
     Fault(
+        "the id of a transfer may be anything",
+        "schemas/commands.py",
+        'check_visible(self.id, "id")',
+        'check_visible("id", "id")',
+        ("tests/schemas/test_forms.py", "tests/domain/test_bad_inputs.py"),
+    ),
+    Fault(
         "a part of a transfer is reversed again and again",
         "domain/reversals.py",
         "remainders = less(remainders, [_turned(moved) for moved in movements(reversal)])",
