@@ -13,7 +13,7 @@ from tests.services.stage import Stage, opened, pay
 
 RELEASE = tuple(int(part) for part in re.findall("[0-9]+", platform.release())[:2])
 pytestmark = [
-    pytest.mark.skipif(given() == "never", reason="the system gives no large pages"),
+    pytest.mark.skipif(given() != "madvise", reason="nobody has large pages, or everybody without asking"),
     pytest.mark.skipif(RELEASE < (6, 1), reason="the system gives them by and by"),
 ]
 LOADED = 64 * 2**20
