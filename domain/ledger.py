@@ -39,9 +39,11 @@ def apply(ledger: Ledger, event: Event) -> None:
     assert event.sequence == ledger.sequence + 1, f"{ledger.name}: {event.sequence} after {ledger.sequence}"
     ledger.sequence = event.sequence
     ledger.at = event.at
+    # As in `domain.decide`: nearly all are.
+    if isinstance(event, TransferPosted):
+        _apply_postings(ledger, event)
+        return
     match event:
-        case TransferPosted():
-            _apply_postings(ledger, event)
         case CommandRefused():
             pass
         case AccountOpened() | AccountUpdated() | AccountFrozen() | AccountUnfrozen() | AccountClosed():
