@@ -40,7 +40,7 @@ from .values import (
     Unit,
     Version,
     WrongField,
-    check_visible,
+    check_id,
     moment,
     whole,
 )
@@ -163,7 +163,7 @@ class Transfer(Asked, frozen=True, kw_only=True, tag="transfer.v1", gc=False):
 
     def __post_init__(self) -> None:
         # Nearly all commands are transfers, so it is their id that is looked at in the faster way.
-        check_visible(self.id, "id")
+        check_id(self.id)
         # What may be said in several ways is kept in one: no fee, nothing expected.
         if self.fee is not None:
             whole(self, "fee")

@@ -73,8 +73,8 @@ RULE_FAULTS: Final = (
     Fault(
         "the id of a transfer may be anything",
         "schemas/commands.py",
-        'check_visible(self.id, "id")',
-        'check_visible("id", "id")',
+        "check_id(self.id)",
+        'check_id("id")',
         ("tests/schemas/test_forms.py", "tests/domain/test_bad_inputs.py"),
     ),
     Fault(
