@@ -40,7 +40,7 @@ FIGURES: Final = {
     "postings": Figure(drain.postings, "per_s", ("per_s",)),
     "latency": Figure(latency.latency, "p99_ms", ("p50_ms", "p99_ms")),
     "lone": Figure(latency.lone, "p50_ms", ("per_s", "p50_ms", "p99_ms")),
-    "decide": Figure(decide.decide, "per_s", ("per_s", "writer_per_s"), servers=False),
+    "decide": Figure(decide.decide, "per_s", ("per_s", "writer_per_s", "loop_ms"), servers=False),
     "rebuild": Figure(rebuilt.rebuild, "per_s", ("per_s", "balances_per_s")),
     "as-of": Figure(asked.as_of, "p99_ms", ("p50_ms", "p99_ms", "statement_p50_ms", "statement_p99_ms")),
     "replay": Figure(afterwards.replay, "per_s", ("per_s",)),

@@ -52,6 +52,8 @@ def for_people(result: Result) -> None:
     for name in ("journal", "read_models"):
         if tables := result.get(name):
             _line(f"bytes a transfer, {name.replace('_', ' ')}: {_listed(tables)}")
+    if "loop_ms" in result:
+        _line(f"a loop beside it: {result['loop_ms']} ms, {result['loop_best_ms']} at its best")
     if "elsewhere" in result:
         _line(
             f"cores busy elsewhere: {result['elsewhere']}; stolen by other machines: {result['stolen']}; "

@@ -120,8 +120,9 @@ def test_deciding_needs_no_servers_and_prints_one_object(capsys: pytest.CaptureF
     result = json.loads(line)
     assert code == 0
     assert (result["figure"], result["transfers"], result["books"], result["runs"]) == ("decide", 500, True, 3)
-    for figure in ("per_s", "writer_per_s"):
+    for figure in ("per_s", "writer_per_s", "loop_ms"):
         assert 0 < result["spread"][figure][0] <= result[figure] <= result["spread"][figure][1]
+    assert 0 < result["loop_best_ms"] <= result["loop_ms"]
     assert result["surroundings"]["cores"] >= 1
 
 
