@@ -25,8 +25,8 @@ _ACCOUNT = r"[A-Za-z0-9][A-Za-z0-9._:/+#@-]{0,127}"
 _ALIAS = r"@[a-z0-9][a-z0-9._-]{0,62}"
 _PARTY = rf"^(?:{_ACCOUNT}|{_ALIAS})\Z"
 _UNIT = r"^[A-Z0-9]{1,16}\Z"
-# No name holds a newline, so two of them part three names, and none gives back what it has taken (`+`).
-_NAMES = re.compile(rf"(?:{_ACCOUNT}+|{_ALIAS}+)\n(?:{_ACCOUNT}+|{_ALIAS}+)\n[A-Z0-9]{{1,16}}+\Z")
+# No name holds a newline, so two of them part three names.
+_NAMES = re.compile(rf"(?:{_ACCOUNT}|{_ALIAS})\n(?:{_ACCOUNT}|{_ALIAS})\n[A-Z0-9]{{1,16}}\Z")
 _NAME = r"[a-z][a-z0-9_-]{0,62}"
 # Hours end at 23: newer Pythons would take 24:00 for the next day.
 _MOMENT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,3})?Z"
