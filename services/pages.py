@@ -16,7 +16,7 @@ _LARGE: Final = 2 * 2**20
 """Bytes of a large page, on x86-64, and on ARM with small ones of 4 KiB."""
 
 MANY: Final = 50_000
-"""Accounts. It was measured to pay with twice as many and more; the fewer, the more of them the caches hold."""
+"""Accounts. With as many a twentieth of the time is spared; the fewer, the more of them the caches hold."""
 
 _GIVEN: Final = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 _HUGEPAGE: Final = 14
