@@ -38,6 +38,7 @@ Ids = dict[Key, Fingerprint]
 
 _BEGIN_MS: Final = 1_800_000_000_000
 _ROUNDS: Final = 40_000
+"""Of the loop, which takes some half a millisecond."""
 
 
 async def decide(options: Options, servers: Settings) -> Result:
