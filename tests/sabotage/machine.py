@@ -155,6 +155,13 @@ WRITER_FAULTS: Final = (
         (f"{WRITER}::test_others_are_heard_while_many_holds_expire_before_one_command",),
     ),
     Fault(
+        "what is to be reversed is not found in the journal",
+        "services/journal/reading.py",
+        "found.setdefault(key, []).append(state)",
+        "pass",
+        ("tests/system/test_scenarios.py",),
+    ),
+    Fault(
         "a reversal is not remembered until it is stored",
         "services/shard.py",
         "draft.reversals.setdefault((command.ledger, reverses), []).append(outcome.sequence)",
