@@ -41,7 +41,7 @@ async def test_what_scenarios_come_to_in_memory_they_come_to_through_kafka(make_
             messages.append(message(scenario, line))
 
     for name in ("writer", "publisher", "projector"):
-        house.start(name)
+        await house.start(name).ready()
     for first in range(0, len(messages), A_SEND):
         await house.send(0, messages[first : first + A_SEND])
     await house.settled()
